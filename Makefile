@@ -1,0 +1,80 @@
+# Two commands matter: `make demo` and `make test`. Both set up everything they need.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+export UV_PYTHON_DOWNLOADS := never
+export PYTHONDONTWRITEBYTECODE := 1
+
+PYTHON ?= python3
+BIN := .venv/bin
+# uv from the PATH when it is the pinned version, else a private copy.
+UV_VERSION := $(shell sed -n 's/^uv==\([0-9.]*\).*/\1/p' requirements-tools.lock)
+UV := $(shell if [ "$$(uv --version 2>/dev/null | cut -d' ' -f2)" = "$(UV_VERSION)" ]; then command -v uv; else echo .tools/bin/uv; fi)
+MEMBERS := shared $(wildcard services/*) cli infra/local
+MANIFESTS := pyproject.toml $(addsuffix /pyproject.toml,$(MEMBERS))
+
+.PHONY: help setup demo test test-fast test-all check format up down build docs bench lock tools clean
+
+help: ## show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+.tools/bin/uv: requirements-tools.lock
+	$(PYTHON) -m venv .tools
+	.tools/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-tools.lock
+	@touch $@
+
+.venv/ready: requirements-dev.lock $(MANIFESTS) | $(filter .tools/bin/uv,$(UV))
+	[ -x $(BIN)/python ] || $(UV) venv --quiet --python $(PYTHON) .venv
+	$(UV) pip sync --quiet --python $(BIN)/python --require-hashes requirements-dev.lock
+	$(UV) pip install --quiet --python $(BIN)/python --no-deps $(addprefix -e ./,$(MEMBERS))
+	@touch $@
+
+setup: .venv/ready ## install everything into .venv
+
+demo: setup build ## archive real files on the local cloud, restore some, compare them, show what it cost
+	$(BIN)/python -m glaciate_local.demo
+
+test: check ## everything CI asks: check, then all tests but the very long ones
+	$(BIN)/python -m pytest -m "not very_slow"
+
+test-fast: setup ## unit, contract and infra tests
+	$(BIN)/python -m pytest tests/unit tests/contract tests/infra
+
+test-all: check ## every test, the very long ones too
+	$(BIN)/python -m pytest
+
+check: setup build ## linters, types, import contracts, templates, lock files and generated files
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/cfn-lint infra/template.yaml infra/services/*.yaml
+	$(BIN)/python infra/build/locks.py --check --uv $(UV)
+	$(BIN)/python -m glaciate.docs --check
+
+format: setup ## format the code and mend what ruff can mend
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+up: setup build ## start the local cloud in the background and deploy the template to it
+	$(BIN)/python -m glaciate_local.up
+
+down: ## stop exactly what `make up` started
+	$(BIN)/python -m glaciate_local.down
+
+build: setup ## the Lambda bundles and the wheels the images install
+	$(BIN)/python infra/build/build.py --uv $(UV)
+
+docs: setup ## write the generated files: docs/flow.md, docs/events, docs/openapi.json
+	$(BIN)/python -m glaciate.docs
+
+bench: setup ## measure, print ratios, write bench/results.json
+	$(BIN)/python bench/pack.py
+	$(BIN)/python bench/restore.py
+
+lock: setup ## compile every requirements lock file again
+	$(BIN)/python infra/build/locks.py --uv $(UV)
+
+clean: ## forget everything built, installed or started here
+	[ ! -x $(BIN)/python ] || $(BIN)/python -m glaciate_local.down
+	rm -rf .venv .tools build .glaciate

@@ -1,0 +1,1 @@
+"""Accepts archive requests and runs the fallback schedule."""

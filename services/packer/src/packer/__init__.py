@@ -1,0 +1,1 @@
+"""Plans, packs, seals and disposes archives."""

@@ -1,0 +1,1 @@
+"""Accepts restore requests, thaws archives and finds files."""

@@ -1,0 +1,1 @@
+"""Reads the wanted members out of thawed archives."""
