@@ -50,7 +50,7 @@ check: setup build ## linters, types, import contracts, templates, lock files an
 	$(BIN)/lint-imports
 	$(BIN)/cfn-lint infra/template.yaml infra/services/*.yaml
 	$(BIN)/python infra/build/locks.py --check --uv $(UV)
-	$(BIN)/python -m glaciate.docs --check
+	$(BIN)/python infra/build/docs.py --check
 
 format: setup ## format the code and mend what ruff can mend
 	$(BIN)/ruff check --fix .
@@ -66,7 +66,7 @@ build: setup ## the Lambda bundles and the wheels the images install
 	$(BIN)/python infra/build/build.py --uv $(UV)
 
 docs: setup ## write the generated files: docs/flow.md, docs/events, docs/openapi.json
-	$(BIN)/python -m glaciate.docs
+	$(BIN)/python infra/build/docs.py
 
 bench: setup ## measure, print ratios, write bench/results.json
 	$(BIN)/python bench/pack.py

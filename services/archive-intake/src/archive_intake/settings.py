@@ -1,0 +1,19 @@
+"""What the archive intake reads from its environment."""
+
+from glaciate.settings import Settings
+
+
+class IntakeSettings(Settings):
+    """POST /archive, GET /archive/{job_id}, and the fallback schedule."""
+
+    aws_region: str
+    account_id: str
+    api_url: str = ""  # the stage's URL, for status addresses; empty: relative to the call
+    projects_parameter: str
+    jobs_table: str
+    idempotency_table: str
+    work_bucket: str
+    pack_queue_url: str
+    event_bus_name: str
+    topic_arn: str
+    schedule_timezone: str = "UTC"

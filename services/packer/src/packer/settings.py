@@ -1,0 +1,33 @@
+"""What the packer reads from its environment."""
+
+from glaciate.settings import Settings
+
+
+class LauncherSettings(Settings):
+    """The launcher Lambda."""
+
+    pack_queue_url: str
+    batch_job_queue: str
+    batch_job_definition: str
+    max_workers: int = 10
+    messages_per_worker: int = 4
+
+
+class WorkerSettings(Settings):
+    """The Batch worker."""
+
+    pack_queue_url: str
+    pack_dead_letters_url: str
+    event_bus_name: str
+    archives_table: str
+    files_table: str
+    jobs_table: str
+    vault_bucket: str
+    work_bucket: str
+    visibility_seconds: int = 120
+    idle_seconds: float = 60
+    lease_seconds: int = 900
+    fetch_concurrency: int = 64  # GETs in flight
+    fetch_window_bytes: int = 256 * 1024**2  # fetched and not yet written
+    part_size_bytes: int = 16 * 1024**2
+    parts_in_flight: int = 4

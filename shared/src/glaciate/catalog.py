@@ -1,0 +1,180 @@
+"""The catalog: everything known of an archive's members. Kept beside the vault, gzipped, and as the ZIP's last member, plain.
+
+JSON lines. The first is the header; then one line a member (`k` … ), in the order of the archive; then one line a file that was
+planned but left out (`skipped`). Both copies hold the same lines, so that either can rebuild the index.
+"""
+
+import gzip
+import io
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Final, Literal
+
+from pydantic_core import from_json, to_json
+
+from glaciate.names import ArchiveId, JobId, ProjectName, job_of
+
+FORMAT: Final = "glaciate-catalog/1"
+MEMBER_NAME: Final = ".glaciate/catalog.jsonl"
+
+Kind = Literal["zip", "object"]
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogHeader:
+    """What holds for the whole archive. `kind` is `zip`, or `object` for a big file kept as it is."""
+
+    project: ProjectName
+    bucket: str
+    prefix: str
+    archive_id: ArchiveId
+    vault_bucket: str
+    vault_key: str
+    storage_class: str
+    kind: Kind
+
+    @property
+    def job_id(self) -> JobId:
+        """The job that made the archive."""
+        return job_of(self.archive_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One source file inside an archive. `offset` is where its (compressed) data start, in bytes from the archive's first."""
+
+    key: str
+    name: str  # the member's name in the ZIP: the key, made safe
+    offset: int
+    compressed_size: int
+    size: int
+    method: int  # ZIP's number: 0 stored, 8 deflate
+    crc32: int | None  # None for a file kept as it is: S3's own checksum of the object stands for it
+    etag: str  # as S3 gives it, quotes included
+    version_id: str | None
+    modified: datetime
+    content_type: str | None = None
+    content_encoding: str | None = None
+    content_disposition: str | None = None
+    content_language: str | None = None
+    cache_control: str | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A file that was planned but is not in the archive, and why. Its source is untouched."""
+
+    key: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Catalog:
+    """A whole catalog in memory."""
+
+    header: CatalogHeader
+    members: tuple[Member, ...]
+    skipped: tuple[Skipped, ...] = ()
+
+
+_OPTIONAL: Final = {
+    "ct": "content_type",
+    "ce": "content_encoding",
+    "cd": "content_disposition",
+    "cl": "content_language",
+    "cc": "cache_control",
+    "md": "metadata",
+    "tags": "tags",
+}
+
+
+def header_line(header: CatalogHeader) -> bytes:
+    """The first line."""
+    return to_json({"format": FORMAT, **{name: getattr(header, name) for name in CatalogHeader.__slots__}}) + b"\n"
+
+
+def member_line(member: Member) -> bytes:
+    """A member's line; what is not known is left out."""
+    line: dict[str, object] = {"k": member.key}
+    if member.name != member.key:
+        line["n"] = member.name
+    line |= {"o": member.offset, "c": member.compressed_size, "s": member.size, "m": member.method, "crc": member.crc32,
+             "e": member.etag, "v": member.version_id, "t": member.modified.timestamp()}  # fmt: skip
+    for short, name in _OPTIONAL.items():
+        value = getattr(member, name)
+        if value:
+            line[short] = value
+    return to_json(line) + b"\n"
+
+
+def skipped_line(skipped: Skipped) -> bytes:
+    """The line of a file that was left out."""
+    return to_json({"skipped": skipped.key, "reason": skipped.reason}) + b"\n"
+
+
+def write_catalog(catalog: Catalog) -> bytes:
+    """The whole catalog, plain."""
+    return b"".join(
+        [header_line(catalog.header), *map(member_line, catalog.members), *map(skipped_line, catalog.skipped)]
+    )
+
+
+def compress(plain: bytes) -> bytes:
+    """A catalog as it is kept beside the vault; the same lines give the same bytes."""
+    return gzip.compress(plain, compresslevel=6, mtime=0)
+
+
+def _read_member(line: Mapping[str, object]) -> Member:
+    values = {name: line[short] for short, name in _OPTIONAL.items() if short in line}
+    return Member(
+        key=line["k"],  # type: ignore[arg-type]
+        name=line.get("n", line["k"]),  # type: ignore[arg-type]
+        offset=line["o"],  # type: ignore[arg-type]
+        compressed_size=line["c"],  # type: ignore[arg-type]
+        size=line["s"],  # type: ignore[arg-type]
+        method=line["m"],  # type: ignore[arg-type]
+        crc32=line["crc"],  # type: ignore[arg-type]
+        etag=line["e"],  # type: ignore[arg-type]
+        version_id=line["v"],  # type: ignore[arg-type]
+        modified=datetime.fromtimestamp(line["t"], UTC),  # type: ignore[arg-type]
+        **values,  # type: ignore[arg-type]
+    )
+
+
+def read_lines(lines: Iterable[bytes]) -> Iterator[CatalogHeader | Member | Skipped]:
+    """Reads a plain catalog line by line: the header, then the members, then what was left out.
+
+    Raises:
+        ValueError: not a catalog of this format.
+    """
+    for number, text in enumerate(lines):
+        line = from_json(text)
+        if number == 0:
+            if line.pop("format", None) != FORMAT:
+                msg = f"not a catalog: the first line lacks format {FORMAT}"
+                raise ValueError(msg)
+            yield CatalogHeader(**line)
+        elif "k" in line:
+            yield _read_member(line)
+        else:
+            yield Skipped(key=line["skipped"], reason=line["reason"])
+
+
+def read_catalog(compressed: bytes) -> Catalog:
+    """Reads a catalog as it is kept beside the vault.
+
+    Raises:
+        ValueError: not a catalog of this format.
+    """
+    with gzip.open(io.BytesIO(compressed)) as lines:
+        items = read_lines(lines)
+        header = next(items, None)
+        if not isinstance(header, CatalogHeader):
+            msg = "an empty catalog"
+            raise ValueError(msg)
+        rest = tuple(items)
+    members = tuple(item for item in rest if isinstance(item, Member))
+    return Catalog(header, members, tuple(item for item in rest if isinstance(item, Skipped)))

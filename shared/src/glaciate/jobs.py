@@ -1,0 +1,53 @@
+"""What an accepted archive request asks for, with nothing left open: stored on the job's row, read by the packer."""
+
+from datetime import datetime
+
+from pydantic import BaseModel, ConfigDict
+
+from glaciate.names import ProjectName
+from glaciate.projects import Project
+from glaciate.requests import ArchiveRequest, Compression, DeclaredManifest, Disposition, StorageClass
+
+MEGABYTE = 1_000_000
+
+
+class JobOrder(BaseModel):
+    """An archive request after the project's defaults."""
+
+    model_config = ConfigDict(frozen=True)
+
+    project: ProjectName
+    bucket: str
+    prefix: str
+    max_files: int
+    max_bytes: int
+    storage_class: StorageClass
+    output_prefix: str
+    disposition: Disposition
+    compression: Compression
+    direct_threshold_bytes: int
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    older_than: datetime | None = None
+    manifest: DeclaredManifest | None = None
+
+
+def order(request: ArchiveRequest, project: Project) -> JobOrder:
+    """The order that a request of a project amounts to."""
+    defaults = project.defaults
+    return JobOrder(
+        project=ProjectName(project.name),
+        bucket=request.bucket_name,
+        prefix=request.prefix,
+        max_files=request.file_count or defaults.file_count,
+        max_bytes=(request.archive_size or defaults.archive_size) * MEGABYTE,
+        storage_class=request.storage_class or defaults.storage_class,
+        output_prefix=project.output_prefix(request.output_prefix),
+        disposition=request.disposition or defaults.disposition,
+        compression=request.compression or defaults.compression,
+        direct_threshold_bytes=defaults.direct_threshold,
+        include=request.include,
+        exclude=request.exclude,
+        older_than=request.older_than,
+        manifest=request.manifest,
+    )

@@ -1,0 +1,47 @@
+"""Commands on queues. Imperative names; identifiers, not documents."""
+
+from typing import ClassVar
+
+from glaciate.contracts import Command, Contract
+from glaciate.names import ArchiveId, JobId, ProjectName, RequestId
+
+
+class PlanArchives(Command):
+    """List a job's sources and choose the members of each archive, from the job's checkpoint on."""
+
+    name: ClassVar[str] = "PlanArchives.v1"
+    queue: ClassVar[str] = "pack"
+    producers: ClassVar[tuple[str, ...]] = ("archive-intake",)
+    consumers: ClassVar[tuple[str, ...]] = ("packer",)
+
+    job_id: JobId
+
+
+class PackArchive(Command):
+    """Pack, seal, index and dispose one planned archive."""
+
+    name: ClassVar[str] = "PackArchive.v1"
+    queue: ClassVar[str] = "pack"
+    producers: ClassVar[tuple[str, ...]] = ("packer",)
+    consumers: ClassVar[tuple[str, ...]] = ("packer",)
+
+    job_id: JobId
+    archive_id: ArchiveId
+    project: ProjectName
+    bucket: str
+    first_key: str
+
+
+class ThawFiles(Command):
+    """Resolve a restore request where it is still open, and thaw the archives that its parts need, after `after_archive`."""
+
+    name: ClassVar[str] = "ThawFiles.v1"
+    queue: ClassVar[str] = "thaw"
+    producers: ClassVar[tuple[str, ...]] = ("restore-intake",)
+    consumers: ClassVar[tuple[str, ...]] = ("restore-intake",)
+
+    request_id: RequestId
+    after_archive: ArchiveId | None = None
+
+
+COMMANDS: tuple[type[Contract], ...] = (PlanArchives, PackArchive, ThawFiles)

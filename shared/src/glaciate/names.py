@@ -1,0 +1,134 @@
+"""Identifiers, and where things are kept: every name that two services must agree on is made here."""
+
+import secrets
+from datetime import datetime
+from typing import Final, NewType
+
+ProjectName = NewType("ProjectName", str)
+JobId = NewType("JobId", str)
+ArchiveId = NewType("ArchiveId", str)
+RequestId = NewType("RequestId", str)
+
+EVENT_SOURCE: Final = "glaciate"
+METRICS_NAMESPACE: Final = "Glaciate"
+
+_ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32: sorts as the number does, no i, l, o, u
+_TIME_WIDTH: Final = 7
+_JOB_ID_WIDTH: Final = 12
+_NUMBER_WIDTH: Final = 4
+_REQUEST_PREFIX: Final = "r-"
+_ZIP_SUFFIX: Final = ".zip"
+_OBJECT_SUFFIX: Final = ".object"
+
+MAX_ARCHIVES_PER_JOB: Final = 32**_NUMBER_WIDTH
+
+
+def encode_number(number: int, width: int) -> str:
+    """`number` in base 32, padded to `width` characters, so that texts sort as the numbers do.
+
+    Raises:
+        ValueError: the number is negative or does not fit.
+    """
+    if not 0 <= number < 32**width:
+        msg = f"{number} does not fit into {width} base-32 characters"
+        raise ValueError(msg)
+    return "".join(_ALPHABET[(number >> 5 * place) & 31] for place in reversed(range(width)))
+
+
+def decode_number(text: str) -> int:
+    """The number that `encode_number` wrote.
+
+    Raises:
+        ValueError: the text holds a character that base 32 does not have.
+    """
+    number = 0
+    for character in text:
+        number = number << 5 | _ALPHABET.index(character)
+    return number
+
+
+def encode_time(moment: datetime) -> str:
+    """Whole seconds of a moment as 7 characters that sort by time."""
+    return encode_number(int(moment.timestamp()), _TIME_WIDTH)
+
+
+def new_job_id(now: datetime) -> JobId:
+    """A job's id: 12 characters that sort by the time of acceptance. Whoever stores it does so on condition that it is new."""
+    return JobId(encode_time(now) + encode_number(secrets.randbelow(32**5), 5))
+
+
+def new_request_id(now: datetime) -> RequestId:
+    """A restore request's id: `r-` and 12 characters that sort by the time of acceptance."""
+    return RequestId(_REQUEST_PREFIX + new_job_id(now))
+
+
+def is_request_id(text: str) -> bool:
+    """Whether an id names a restore request rather than an archive job."""
+    return text.startswith(_REQUEST_PREFIX)
+
+
+def archive_id(job_id: JobId, number: int) -> ArchiveId:
+    """The id of a job's archive `number` (from 0): the job's id and the number, 16 characters.
+
+    Raises:
+        ValueError: a job has more archives than the id has room for (1,048,576).
+    """
+    return ArchiveId(job_id + encode_number(number, _NUMBER_WIDTH))
+
+
+def job_of(archive: ArchiveId) -> JobId:
+    """The job that made an archive."""
+    return JobId(archive[:_JOB_ID_WIDTH])
+
+
+def vault_key_of_zip(output_prefix: str, archive: ArchiveId) -> str:
+    """Where an archive's ZIP lies in the vault bucket."""
+    return f"{output_prefix}{archive}{_ZIP_SUFFIX}"
+
+
+def vault_key_of_object(output_prefix: str, archive: ArchiveId) -> str:
+    """Where a big file, kept as it is in an archive of its own, lies in the vault bucket."""
+    return f"{output_prefix}{archive}{_OBJECT_SUFFIX}"
+
+
+def archive_of_vault_key(key: str) -> ArchiveId:
+    """The archive that lies under a vault key.
+
+    Raises:
+        ValueError: no archive of Glaciate has such a key.
+    """
+    name = key.rpartition("/")[2]
+    for suffix in (_ZIP_SUFFIX, _OBJECT_SUFFIX):
+        stem = name.removesuffix(suffix)
+        if stem != name and len(stem) == _JOB_ID_WIDTH + _NUMBER_WIDTH and set(stem) <= set(_ALPHABET):
+            return ArchiveId(stem)
+    msg = f"no archive of Glaciate has the key {key!r}"
+    raise ValueError(msg)
+
+
+CATALOGS_PREFIX: Final = "catalogs/"
+
+
+def catalog_key(archive: ArchiveId) -> str:
+    """Where an archive's catalog lies in the vault bucket (storage class Standard)."""
+    return f"{CATALOGS_PREFIX}{job_of(archive)}/{archive}.jsonl.gz"
+
+
+def plan_key(archive: ArchiveId) -> str:
+    """Where the plan of one archive lies in the work bucket."""
+    return f"plans/{job_of(archive)}/{archive}.jsonl.gz"
+
+
+def skipped_prefix(job_id: JobId) -> str:
+    """Under what prefix of the work bucket a job's lists of skipped files lie (one object per page or archive, JSON lines)."""
+    return f"skipped/{job_id}/"
+
+
+def part_key(request_id: RequestId, archive: ArchiveId) -> str:
+    """Where the list of files that one part of a restore request wants lies in the work bucket."""
+    return f"restores/{request_id}/{archive}.wanted.jsonl.gz"
+
+
+def part_result_key(request_id: RequestId, archive: ArchiveId) -> str:
+    """Where the outcome, file by file, of one part of a restore request lies in the work bucket."""
+    return f"restores/{request_id}/{archive}.result.jsonl.gz"

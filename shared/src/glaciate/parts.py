@@ -1,0 +1,52 @@
+"""The two documents of a restore request's part, kept in the work bucket: what it wants of an archive, and what became of it."""
+
+import gzip
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+from pydantic_core import from_json, to_json
+
+
+@dataclass(frozen=True, slots=True)
+class WantedFile:
+    """A source key wanted of an archive, and the key in the restore bucket it is to appear under."""
+
+    key: str
+    destination: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class FileResult:
+    """What became of a wanted file. `RESTORED` is said only of a file that is there, complete and equal."""
+
+    key: str
+    destination: str
+    state: Literal["RESTORED", "FAILED"]
+    size: int
+    reason: str | None = None
+
+
+def _write(items: Iterable[WantedFile | FileResult]) -> bytes:
+    return gzip.compress(b"".join(to_json(asdict(item)) + b"\n" for item in items), compresslevel=6, mtime=0)
+
+
+def write_wanted(files: Iterable[WantedFile]) -> bytes:
+    """The document of a part's wishes: gzipped JSON lines; the same files give the same bytes."""
+    return _write(files)
+
+
+def read_wanted(document: bytes) -> tuple[WantedFile, ...]:
+    """Reads what `write_wanted` wrote."""
+    return tuple(WantedFile(**from_json(line)) for line in gzip.decompress(document).splitlines())
+
+
+def write_results(results: Iterable[FileResult]) -> bytes:
+    """The document of a part's outcome: gzipped JSON lines."""
+    return _write(results)
+
+
+def read_results(document: bytes) -> tuple[FileResult, ...]:
+    """Reads what `write_results` wrote."""
+    return tuple(FileResult(**from_json(line)) for line in gzip.decompress(document).splitlines())

@@ -1,0 +1,164 @@
+"""The bodies of `POST /archive` and `POST /restore`: the public contract; field names stay as they are."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
+
+from glaciate.names import CATALOGS_PREFIX
+
+MAX_NAMES_PER_REQUEST = 1000
+
+ProjectField = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,19}$")]
+BucketField = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
+AccountField = Annotated[
+    str,
+    StringConstraints(pattern=r"^\d{12}$"),
+    BeforeValidator(lambda value: str(value) if isinstance(value, int) else value),
+]
+
+
+class StorageClass(StrEnum):
+    """The storage classes an archive can be kept in."""
+
+    DEEP_ARCHIVE = "DEEP_ARCHIVE"
+    GLACIER = "GLACIER"
+    GLACIER_IR = "GLACIER_IR"
+    STANDARD_IA = "STANDARD_IA"
+    STANDARD = "STANDARD"
+
+    @property
+    def needs_thaw(self) -> bool:
+        """Whether S3 must make a readable copy before the archive can be read."""
+        return self in {StorageClass.DEEP_ARCHIVE, StorageClass.GLACIER}
+
+
+class Disposition(StrEnum):
+    """What becomes of the sources of a sealed archive."""
+
+    KEEP = "keep"
+    DELETE = "delete"
+
+
+class Compression(StrEnum):
+    """How members are compressed: `fast` (ISA-L level 1), `best` (libdeflate level 6) or `stored`."""
+
+    FAST = "fast"
+    BEST = "best"
+    STORED = "stored"
+
+
+class Tier(StrEnum):
+    """How fast S3 thaws an archive."""
+
+    EXPEDITED = "Expedited"
+    STANDARD = "Standard"
+    BULK = "Bulk"
+
+
+class DeclaredManifest(BaseModel):
+    """What the caller says is under the prefix; checked against the listing before anything is packed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    file_count: int | None = Field(default=None, ge=0)
+    total_size: int | None = Field(default=None, ge=0, description="bytes")
+    uri: str | None = Field(default=None, pattern=r"^s3://[^/]+/.+$")
+
+
+def _safe_output_prefix(value: str) -> str:
+    if value.startswith(("/", CATALOGS_PREFIX)) or ".." in value.split("/") or "\\" in value:
+        msg = f"must be relative, without '..' or backslashes, and outside {CATALOGS_PREFIX}"
+        raise ValueError(msg)
+    return value if not value or value.endswith("/") else f"{value}/"
+
+
+OutputPrefix = Annotated[
+    str,
+    StringConstraints(max_length=512),
+    BeforeValidator(lambda value: _safe_output_prefix(value) if isinstance(value, str) else value),
+]
+
+
+class ArchiveRequest(BaseModel):
+    """Archive the files under a prefix. What is left out comes from the project's defaults."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    project_name: ProjectField
+    bucket_name: BucketField
+    prefix: str = Field(default="", max_length=1024)
+    file_count: int | None = Field(default=None, ge=1, le=1_000_000, description="files per archive at the most")
+    archive_size: int | None = Field(
+        default=None, ge=1, le=1_000_000, description="MB (1,000,000 bytes) per archive at the most"
+    )
+    storage_class: StorageClass | None = None
+    output_prefix: OutputPrefix | None = None
+    region: str | None = None
+    account: AccountField | None = None
+    manifest: DeclaredManifest | None = None
+    include: tuple[str, ...] = Field(default=(), max_length=100)
+    exclude: tuple[str, ...] = Field(default=(), max_length=100)
+    older_than: datetime | None = Field(default=None, description="only files last modified before this moment")
+    disposition: Disposition | None = None
+    compression: Compression | None = None
+    dry_run: bool = False
+
+
+def _split_names(value: object) -> object:
+    if isinstance(value, str):
+        return tuple(name for name in (part.strip() for part in value.split(",")) if name)
+    return value
+
+
+Names = Annotated[
+    tuple[Annotated[str, StringConstraints(min_length=1, max_length=1024)], ...],
+    BeforeValidator(_split_names),
+    Field(max_length=MAX_NAMES_PER_REQUEST),
+]
+
+
+class RestoreRequest(BaseModel):
+    """Bring files back: names (bare or full keys; one, a comma-separated list, or an array) or a prefix."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    project_name: ProjectField
+    filename: Names = Field(default=(), validation_alias=AliasChoices("filename", "filenames"))
+    prefix: str | None = Field(default=None, max_length=1024)
+    bucket_name: BucketField | None = Field(default=None, description="only files that came from this bucket")
+    retrieval_tier: Tier = Tier.STANDARD
+    sns_topic_arn: str | None = None
+    region: str | None = None
+    account: AccountField | None = None
+    as_of: datetime | None = None
+    days: int = Field(default=3, ge=1, le=365, description="how long the thawed and the restored copies stay")
+    destination_prefix: OutputPrefix = ""
+    allow_missing: bool = False
+    all_matches: bool = False
+    max_cost_usd: float | None = Field(default=None, ge=0)
+    dry_run: bool = False
+
+    @model_validator(mode="after")
+    def _one_selection(self) -> "RestoreRequest":
+        if bool(self.filename) == (self.prefix is not None):
+            msg = "give either filename or prefix"
+            raise ValueError(msg)
+        return self
+
+
+class ArchiveAnswer(BaseModel):
+    """202: the job was accepted."""
+
+    job_id: str
+    state: Literal["ACCEPTED"] = "ACCEPTED"
+    status_url: str
+
+
+class RestoreAnswer(BaseModel):
+    """202: the restore was accepted."""
+
+    request_id: str
+    state: Literal["ACCEPTED"] = "ACCEPTED"
+    status_url: str

@@ -1,0 +1,292 @@
+"""The DynamoDB tables as PynamoDB models. Only adapters use them; table names are bound when a service starts.
+
+files     n = project#basename          d = bucket/head#sealed-at + archive id     one row a member, written once
+archives  owner = project#bucket        range_id = first_key#archive_id            one row an archive: range, object, state, lease
+jobs      id = job or request id        item = job | request | part#<archive>      counters and states, moved conditionally
+          id = waiting#<archive id>     item = <request id>                        who waits for an archive
+"""
+
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import Final
+
+from pynamodb.attributes import (
+    BooleanAttribute,
+    JSONAttribute,
+    NumberAttribute,
+    TTLAttribute,
+    UnicodeAttribute,
+    UTCDateTimeAttribute,
+)
+from pynamodb.indexes import AllProjection, GlobalSecondaryIndex
+from pynamodb.models import Model
+
+from glaciate.names import ArchiveId, ProjectName, RequestId, decode_number, encode_time
+
+_SORT_KEY_BYTES: Final = 1024
+_STAMP_CHARACTERS: Final = 7 + 16
+_DIGEST_CHARACTERS: Final = 32
+
+
+class FileRow(Model):
+    """Where one version of a file went. At most 120 bytes on top of the key's own length, by DynamoDB's size rules."""
+
+    class Meta:
+        """Bound by `bind`."""
+
+        table_name = "unbound"
+
+    n = UnicodeAttribute(hash_key=True)
+    d = UnicodeAttribute(range_key=True)
+    s = NumberAttribute()
+    c = BooleanAttribute(null=True)  # the directory was too long for the sort key: cut, completed by a digest
+
+
+def split_key(key: str) -> tuple[str, str]:
+    """A key's head (all up to and with its last slash) and its bare name; together they are the key again."""
+    cut = key.rfind("/") + 1
+    return key[:cut], key[cut:]
+
+
+def file_hash_key(project: str, basename: str) -> str:
+    """The partition of all files of one bare name."""
+    return f"{project}#{basename}"
+
+
+def file_range_prefix(bucket: str, head: str) -> tuple[str, bool]:
+    """The sort key of a file without its stamp, and whether it had to be cut to DynamoDB's 1,024 bytes."""
+    whole = f"{bucket}/{head}#"
+    room = _SORT_KEY_BYTES - _STAMP_CHARACTERS
+    encoded = whole.encode()
+    if len(encoded) <= room:
+        return whole, False
+    digest = sha256(encoded).hexdigest()[:_DIGEST_CHARACTERS]
+    start = encoded[: room - _DIGEST_CHARACTERS - 2].decode(errors="ignore")
+    return f"{start}~{digest}#", True
+
+
+def file_stamp(sealed_at: datetime, archive_id: ArchiveId) -> str:
+    """The end of a file's sort key: when its archive was sealed, and which it is. Sorts by time."""
+    return encode_time(sealed_at) + archive_id
+
+
+def read_file_stamp(range_key: str) -> tuple[str, datetime, ArchiveId]:
+    """A sort key's `bucket/head` (as far as it was stored), the moment of sealing, and the archive."""
+    stamp = range_key[-_STAMP_CHARACTERS:]
+    sealed_at = datetime.fromtimestamp(decode_number(stamp[:7]), UTC)
+    return range_key[: -_STAMP_CHARACTERS - 1], sealed_at, ArchiveId(stamp[7:])
+
+
+class ArchiveRow(Model):
+    """One archive: PLANNED → PACKING (lease) → SEALED → INDEXED → DONE, or FAILED with a reason."""
+
+    class Meta:
+        """Bound by `bind`."""
+
+        table_name = "unbound"
+
+    owner = UnicodeAttribute(hash_key=True)
+    range_id = UnicodeAttribute(range_key=True)
+    archive_id = UnicodeAttribute()
+    job_id = UnicodeAttribute()
+    state = UnicodeAttribute()
+    first_key = UnicodeAttribute()
+    last_key = UnicodeAttribute()
+    kind = UnicodeAttribute()  # zip | object
+    planned_files = NumberAttribute()
+    planned_bytes = NumberAttribute()
+    storage_class = UnicodeAttribute()
+    vault_bucket = UnicodeAttribute()
+    vault_key = UnicodeAttribute()
+    members = NumberAttribute(null=True)
+    bytes_in = NumberAttribute(null=True)
+    size_bytes = NumberAttribute(null=True)
+    checksum = UnicodeAttribute(null=True)  # CRC64NVME, base64, of the whole object
+    sealed_at = UTCDateTimeAttribute(null=True)
+    lease_owner = UnicodeAttribute(null=True)
+    lease_until = UTCDateTimeAttribute(null=True)
+    reason = UnicodeAttribute(null=True)
+
+
+def archive_hash_key(project: str, bucket: str) -> str:
+    """The partition of all archives of one source bucket."""
+    return f"{project}#{bucket}"
+
+
+def archive_range_key(first_key: str, archive_id: ArchiveId) -> str:
+    """An archive's sort key: its first member's key, cut so that it fits (a cut key sorts before the whole one), and its id."""
+    room = _SORT_KEY_BYTES - len(archive_id) - 1
+    return f"{first_key.encode()[:room].decode(errors='ignore')}#{archive_id}"
+
+
+class Listing(GlobalSecondaryIndex["JobRow"]):  # type: ignore[no-untyped-call]
+    """Sparse: the jobs and requests of a project in order of acceptance, and the parts that wait, by when they are due."""
+
+    class Meta:
+        """Its keys are set only on rows that are to be listed."""
+
+        index_name = "listing"
+        projection = AllProjection()
+
+    list_key = UnicodeAttribute(hash_key=True)
+    list_order = UnicodeAttribute(range_key=True)
+
+
+class _JobsTable(Model):
+    id = UnicodeAttribute(hash_key=True)
+    item = UnicodeAttribute(range_key=True)
+    list_key = UnicodeAttribute(null=True)
+    list_order = UnicodeAttribute(null=True)
+    expires_at = TTLAttribute(null=True)
+
+
+JOB_ITEM: Final = "job"
+REQUEST_ITEM: Final = "request"
+PART_PREFIX: Final = "part#"
+
+
+class JobRow(_JobsTable):
+    """An archive job: `ACCEPTED · PLANNING · PACKING · COMPLETED · PARTIAL · FAILED`."""
+
+    class Meta:
+        """Bound by `bind`."""
+
+        table_name = "unbound"
+
+    listing = Listing()
+    state = UnicodeAttribute()
+    project = UnicodeAttribute()
+    bucket = UnicodeAttribute()
+    prefix = UnicodeAttribute()
+    request = JSONAttribute()  # the accepted request with the project's defaults filled in: glaciate.jobs.JobOrder
+    correlation_id = UnicodeAttribute()
+    topic_arn = UnicodeAttribute()
+    status_url = UnicodeAttribute(null=True)
+    scheduled_for = UnicodeAttribute(null=True)  # the fallback period that started it
+    accepted_at = UTCDateTimeAttribute()
+    finished_at = UTCDateTimeAttribute(null=True)
+    checkpoint_key = UnicodeAttribute(null=True)  # the last key the planner has put into a plan or skipped
+    next_number = NumberAttribute(default=0)  # the next archive's number
+    planning_finished = BooleanAttribute(default=False)
+    listed = NumberAttribute(default=0)
+    planned = NumberAttribute(default=0)
+    archived = NumberAttribute(default=0)
+    skipped = NumberAttribute(default=0)
+    failed = NumberAttribute(default=0)
+    archives = NumberAttribute(default=0)  # sealed, indexed and disposed
+    archives_failed = NumberAttribute(default=0)
+    bytes_in = NumberAttribute(default=0)
+    bytes_out = NumberAttribute(default=0)
+    reason = UnicodeAttribute(null=True)
+    announced = BooleanAttribute(default=False)  # its last event is on the bus
+
+
+class RequestRow(_JobsTable):
+    """A restore request: `ACCEPTED · THAWING · UNPACKING · COMPLETED · PARTIAL · FAILED · CANCELLED`."""
+
+    class Meta:
+        """Bound by `bind`."""
+
+        table_name = "unbound"
+
+    listing = Listing()
+    state = UnicodeAttribute()
+    project = UnicodeAttribute()
+    request = JSONAttribute()
+    wanted = UnicodeAttribute()  # what was asked for, for people
+    correlation_id = UnicodeAttribute()
+    topic_arn = UnicodeAttribute()
+    status_url = UnicodeAttribute(null=True)
+    tier = UnicodeAttribute()
+    days = NumberAttribute()
+    destination_prefix = UnicodeAttribute()
+    accepted_at = UTCDateTimeAttribute()
+    expected_by = UTCDateTimeAttribute(null=True)
+    finished_at = UTCDateTimeAttribute(null=True)
+    available_until = UTCDateTimeAttribute(null=True)
+    resolved = BooleanAttribute(default=False)  # every part is recorded
+    parts = NumberAttribute(default=0)
+    parts_ended = NumberAttribute(default=0)
+    files = NumberAttribute(default=0)
+    restored = NumberAttribute(default=0)
+    failed = NumberAttribute(default=0)
+    missing = JSONAttribute(null=True)  # names that no archive holds
+    estimate = JSONAttribute(null=True)
+    reason = UnicodeAttribute(null=True)
+    announced = BooleanAttribute(default=False)
+
+
+class PartRow(_JobsTable):
+    """What one request wants of one archive: `PENDING · THAWING · UNPACKING · COMPLETED · PARTIAL · FAILED · CANCELLED`."""
+
+    class Meta:
+        """Bound by `bind`."""
+
+        table_name = "unbound"
+
+    state = UnicodeAttribute()
+    archive_id = UnicodeAttribute()
+    project = UnicodeAttribute()
+    vault_bucket = UnicodeAttribute()
+    vault_key = UnicodeAttribute()
+    storage_class = UnicodeAttribute()
+    files = NumberAttribute()
+    restored = NumberAttribute(default=0)
+    failed = NumberAttribute(default=0)
+    asked_at = UTCDateTimeAttribute(null=True)  # when S3 was last asked to thaw
+    expected_by = UTCDateTimeAttribute(null=True)
+    readable_until = UTCDateTimeAttribute(null=True)
+    reason = UnicodeAttribute(null=True)
+
+
+class WaiterRow(_JobsTable):
+    """A part that waits for its archive; there exactly as long as the part has not ended. Listed under `waiting` by when to look at it."""
+
+    class Meta:
+        """Bound by `bind`."""
+
+        table_name = "unbound"
+
+    listing = Listing()
+    project = UnicodeAttribute()
+
+
+WAITING_LIST: Final = "waiting"
+
+
+def jobs_list_key(project: ProjectName) -> str:
+    """Under what the jobs of a project are listed; in order of their ids, which is the order of acceptance."""
+    return f"jobs#{project}"
+
+
+def requests_list_key(project: ProjectName) -> str:
+    """Under what the restore requests of a project are listed."""
+    return f"requests#{project}"
+
+
+def waiting_key(archive_id: ArchiveId) -> str:
+    """Under what the requests that wait for an archive are found."""
+    return f"waiting#{archive_id}"
+
+
+def part_item(archive_id: ArchiveId) -> str:
+    """The sort key of a request's part."""
+    return f"{PART_PREFIX}{archive_id}"
+
+
+def due_order(due_at: datetime, archive_id: ArchiveId, request_id: RequestId) -> str:
+    """Sorts the waiting parts by when the sweeper should look at them."""
+    return f"{encode_time(due_at)}#{archive_id}#{request_id}"
+
+
+def bind(*, files: str | None = None, archives: str | None = None, jobs: str | None = None) -> None:
+    """Gives the models the deployment's table names; a service binds only what it uses."""
+    for names, models in (
+        (files, (FileRow,)),
+        (archives, (ArchiveRow,)),
+        (jobs, (JobRow, RequestRow, PartRow, WaiterRow)),
+    ):
+        if names is not None:
+            for model in models:
+                model.Meta.table_name = names
+                model._connection = None  # noqa: SLF001 - PynamoDB keeps the connection of the old name otherwise
