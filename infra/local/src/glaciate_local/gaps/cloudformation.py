@@ -1,0 +1,208 @@
+"""CloudFormation that knows Batch and gives nested stacks what AWS gives them."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from ministack.services import batch
+from ministack.services import cloudformation as stacks_state
+from ministack.services.cloudformation import engine, provisioners
+
+from glaciate_local.gaps import batch as local_batch
+from glaciate_local.gaps.gap import Gap
+from glaciate_local.settings import LocalSettings
+
+Properties = dict[str, Any]
+Provisioned = tuple[str, dict[str, str]]
+FREE_KEYS = ("Parameters", "Tags", "Options", "PropagateTags")
+
+
+def api_form(value: Any) -> Any:
+    """A template's properties as the Batch API takes them: camelCase names, maps of the user's own kept."""
+    if isinstance(value, list):
+        return [api_form(one) for one in value]
+    if not isinstance(value, dict):
+        return value
+    return {
+        key[:1].lower() + key[1:]: inner if key in FREE_KEYS and isinstance(inner, dict) else api_form(inner)
+        for key, inner in value.items()
+    }
+
+
+def asked(action: Callable[[Properties], tuple[int, Any, bytes]], request: Properties) -> Properties:
+    """Call a MiniStack action; raises ValueError with its message, which becomes the resource's failure."""
+    status, _, body = action(request)
+    answer: Properties = json.loads(body)
+    if status >= 300:
+        raise ValueError(answer.get("message", answer))
+    return answer
+
+
+def _named(properties: Properties, key: str, logical_id: str, stack_name: str) -> Properties:
+    name = properties.get(key) or provisioners._physical_name(stack_name, logical_id, max_len=128)
+    form: Properties = api_form({**properties, key: name})
+    return form
+
+
+def create_compute_environment(logical_id: str, properties: Properties, stack_name: str) -> Provisioned:
+    """AWS::Batch::ComputeEnvironment: Ref and ComputeEnvironmentArn are its ARN."""
+    request = _named(properties, "ComputeEnvironmentName", logical_id, stack_name)
+    arn: str = asked(batch._create_compute_environment, request)["computeEnvironmentArn"]
+    return arn, {"ComputeEnvironmentArn": arn}
+
+
+def update_compute_environment(arn: str, _: Properties, properties: Properties, stack_name: str) -> Provisioned:
+    """Change what UpdateComputeEnvironment changes."""
+    request = _named(properties, "ComputeEnvironmentName", "", stack_name)
+    asked(batch._update_compute_environment, {**request, "computeEnvironment": arn})
+    return arn, {"ComputeEnvironmentArn": arn}
+
+
+def create_job_queue(logical_id: str, properties: Properties, stack_name: str) -> Provisioned:
+    """AWS::Batch::JobQueue: Ref and JobQueueArn are its ARN."""
+    request = _named(properties, "JobQueueName", logical_id, stack_name)
+    arn: str = asked(batch._create_job_queue, request)["jobQueueArn"]
+    return arn, {"JobQueueArn": arn}
+
+
+def update_job_queue(arn: str, _: Properties, properties: Properties, stack_name: str) -> Provisioned:
+    """Change what UpdateJobQueue changes."""
+    local_batch.update_job_queue({**_named(properties, "JobQueueName", "", stack_name), "jobQueue": arn})
+    return arn, {"JobQueueArn": arn}
+
+
+def create_job_definition(logical_id: str, properties: Properties, stack_name: str) -> Provisioned:
+    """AWS::Batch::JobDefinition: Ref and JobDefinitionArn are the ARN of this revision."""
+    request = _named(properties, "JobDefinitionName", logical_id, stack_name)
+    request.pop("skipDeregisterOnUpdate", None)
+    request.pop("resourceRetentionPolicy", None)
+    try:
+        arn = local_batch.register_job_definition(request)["jobDefinitionArn"]
+    except local_batch.ClientException as refused:
+        raise ValueError(str(refused)) from refused
+    return arn, {"JobDefinitionArn": arn}
+
+
+def update_job_definition(
+    arn: str, old: Properties, properties: Properties, stack_name: str, logical_id: str
+) -> Provisioned:
+    """A new revision, and the old one inactive unless the template keeps it."""
+    created = create_job_definition(logical_id, properties, stack_name)
+    if not old.get("SkipDeregisterOnUpdate"):
+        delete_job_definition(arn, old)
+    return created
+
+
+def delete_job_definition(arn: str, _: Properties) -> None:
+    """Make the revision inactive; one that is inactive already is fine."""
+    name, _colon, revision = arn.rsplit("/", 1)[-1].partition(":")
+    for one in batch._job_definitions.get(name, []):
+        if str(one["revision"]) == revision:
+            one["status"] = "INACTIVE"
+
+
+def accept_batch_resources(_: LocalSettings) -> None:
+    """Teach CloudFormation the three Batch resources."""
+    provisioners._RESOURCE_HANDLERS |= {
+        "AWS::Batch::ComputeEnvironment": {
+            "create": create_compute_environment,
+            "update": update_compute_environment,
+            "delete": lambda arn, _: local_batch.delete_compute_environment({"computeEnvironment": arn}),
+        },
+        "AWS::Batch::JobQueue": {
+            "create": create_job_queue,
+            "update": update_job_queue,
+            "delete": lambda arn, _: local_batch.delete_job_queue({"jobQueue": arn}),
+        },
+        "AWS::Batch::JobDefinition": {
+            "create": create_job_definition,
+            "update": update_job_definition,
+            "update_with_logical_id": True,
+            "delete": delete_job_definition,
+        },
+    }
+
+
+def transform_nested_templates(_: LocalSettings) -> None:
+    """Apply the SAM transform to nested templates too.
+
+    MiniStack parses a nested template and provisions it as it stands. The nested deployment is the only caller that
+    imports `_parse_template` when it runs; the others bound it when they were imported, and transform by themselves.
+    """
+    parse_alone = engine._parse_template
+
+    def parse_and_transform(body: str) -> Any:
+        template = engine._apply_transforms(parse_alone(body))
+        if isinstance(template, engine._TransformFailed):
+            raise ValueError(template.error)
+        return template
+
+    engine._parse_template = parse_and_transform
+
+
+def undo_failed_nested_stacks(_: LocalSettings) -> None:
+    """Delete what a nested stack created before it failed; MiniStack leaves it behind, unknown to the parent."""
+    handlers = provisioners._RESOURCE_HANDLERS["AWS::CloudFormation::Stack"]
+    create_alone, delete = handlers["create"], handlers["delete"]
+
+    def create(logical_id: str, properties: Properties, parent: str) -> Provisioned:
+        before = set(stacks_state._stacks)
+        try:
+            created: Provisioned = create_alone(logical_id, properties, parent)
+        except Exception as error:
+            for name in set(stacks_state._stacks) - before:
+                child = stacks_state._stacks[name]
+                if child.get("_parent_stack_name") == parent:
+                    reason = child.get("StackStatusReason") or str(error)
+                    delete(name, properties)
+                    raise ValueError(
+                        f"Embedded stack {child['StackId']} was not successfully created: {reason}"
+                    ) from error
+            raise
+        return created
+
+    handlers["create"] = create
+
+
+def keep_attributes_of_unchanged_resources(_: LocalSettings) -> None:
+    """Let a nested stack's update remember what GetAtt says of resources it did not change.
+
+    MiniStack's nested update forgets them, and whatever refers to one afterwards gets nothing.
+    """
+    update_alone = provisioners._update_resource
+
+    def update(  # noqa: PLR0917
+        kind: str,
+        physical_id: str,
+        old: Properties,
+        new: Properties,
+        stack: str,
+        logical_id: str = "",
+        attributes: dict[str, str] | None = None,
+    ) -> Provisioned:
+        known = stacks_state._stacks.get(stack, {}).get("_resources", {}).get(logical_id, {}).get("Attributes", {})
+        before: dict[str, str] = known if attributes is None else attributes
+        new_id, changed = update_alone(kind, physical_id, old, new, stack, logical_id, before)
+        return new_id, ({**before, **changed} if new_id == physical_id else changed)
+
+    provisioners._update_resource = update
+
+
+GAPS = (
+    Gap(
+        "batch resources in templates",
+        "creates compute environments, job queues and definitions",
+        accept_batch_resources,
+    ),
+    Gap("sam in nested stacks", "transforms nested templates that declare a transform", transform_nested_templates),
+    Gap(
+        "failed nested stacks are undone",
+        "deletes what a nested stack made before it failed",
+        undo_failed_nested_stacks,
+    ),
+    Gap(
+        "updates of nested stacks",
+        "keeps the attributes of resources that a nested update leaves alone",
+        keep_attributes_of_unchanged_resources,
+    ),
+)
