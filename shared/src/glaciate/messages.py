@@ -37,7 +37,7 @@ class ThawFiles(Command):
 
     name: ClassVar[str] = "ThawFiles.v1"
     queue: ClassVar[str] = "thaw"
-    producers: ClassVar[tuple[str, ...]] = ("restore-intake",)
+    producers: ClassVar[tuple[str, ...]] = ("restore-intake", "unpacker")
     consumers: ClassVar[tuple[str, ...]] = ("restore-intake",)
 
     request_id: RequestId

@@ -1,0 +1,151 @@
+"""The API's description, made from the models that the services validate with. `make docs` writes it to docs/openapi.json."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from glaciate.requests import ArchiveAnswer, ArchiveRequest, RestoreAnswer, RestoreRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call of the API: what it does, what it takes, what it answers."""
+
+    method: Literal["get", "post"]
+    path: str
+    service: str
+    summary: str
+    body: type[BaseModel] | None = None
+    answer: type[BaseModel] | None = None
+    query: tuple[str, ...] = ()
+    problems: tuple[int, ...] = (400, 404)
+
+    @property
+    def success(self) -> int:
+        """The status of a call that was done (200) or accepted for later (202)."""
+        return 202 if self.answer else 200
+
+
+_PAGING: Final = ("next_token", "limit")
+
+_POST_PROBLEMS: Final = (400, 403, 404, 409, 413, 422, 429)
+_LIST: Final = ("project_name", *_PAGING)
+_FIND: Final = ("project_name", "key", "name", "prefix", "glob", "bucket_name", *_PAGING)
+
+CALLS: Final[tuple[Call, ...]] = (
+    Call(
+        "post",
+        "/archive",
+        "archive-intake",
+        "Archive the files under a prefix",
+        ArchiveRequest,
+        ArchiveAnswer,
+        (),
+        _POST_PROBLEMS,
+    ),
+    Call("get", "/archive", "archive-intake", "The archive jobs of a project, newest first", query=_LIST),
+    Call("get", "/archive/{job_id}", "archive-intake", "How an archive job stands", query=_PAGING),
+    Call("post", "/restore", "restore-intake", "Bring files back", RestoreRequest, RestoreAnswer, (), _POST_PROBLEMS),
+    Call("get", "/restore", "restore-intake", "The restore requests of a project, newest first", query=_LIST),
+    Call("get", "/restore/{request_id}", "restore-intake", "How a restore request stands, file by file", query=_PAGING),
+    Call("post", "/restore/{request_id}/cancel", "restore-intake", "Give up what has not ended", problems=(404, 409)),
+    Call("get", "/files", "restore-intake", "Find archived files, with their versions", query=_FIND),
+)
+
+_MEANINGS: Final[Mapping[int, str]] = {
+    400: "The call is not what this takes; `details` lists each field with the reason",
+    403: "The project's configuration does not allow it, or the call is not signed",
+    404: "No such project, job, request or file",
+    409: "It contradicts what is there; `details` says what",
+    413: "The body is too large",
+    422: "Well-formed, but it cannot be done as asked",
+    429: "Too many calls",
+}
+
+_PROBLEM: Final = {
+    "type": "object",
+    "required": ["error"],
+    "properties": {
+        "error": {
+            "type": "object",
+            "required": ["code", "message"],
+            "properties": {"code": {"type": "string"}, "message": {"type": "string"}, "details": {}},
+        }
+    },
+}
+
+
+def _content(schema: Mapping[str, Any]) -> dict[str, Any]:
+    return {"application/json": {"schema": dict(schema)}}
+
+
+def _operation(call: Call) -> dict[str, Any]:
+    names = [part[1:-1] for part in call.path.split("/") if part.startswith("{")]
+    parameters = [{"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in names]
+    parameters += [
+        {
+            "name": name,
+            "in": "query",
+            "required": name == "project_name",
+            "schema": {"type": "integer" if name == "limit" else "string"},
+        }
+        for name in call.query
+    ]
+    if call.method == "post":
+        parameters.append({"name": "Idempotency-Key", "in": "header", "required": False, "schema": {"type": "string"}})
+    schema = {"$ref": f"#/components/schemas/{call.answer.__name__}"} if call.answer else {"type": "object"}
+    responses: dict[str, Any] = {
+        str(call.success): {"description": "Done" if call.success == 200 else "Accepted", "content": _content(schema)}
+    }
+    for status in call.problems:
+        responses[str(status)] = {
+            "description": _MEANINGS[status],
+            "content": _content({"$ref": "#/components/schemas/Problem"}),
+        }
+    operation: dict[str, Any] = {
+        "summary": call.summary,
+        "tags": [call.service],
+        "parameters": parameters,
+        "responses": responses,
+    }
+    if call.body:
+        operation["requestBody"] = {
+            "required": True,
+            "content": _content({"$ref": f"#/components/schemas/{call.body.__name__}"}),
+        }
+    return operation
+
+
+def describe() -> dict[str, Any]:
+    """The OpenAPI 3.1 document."""
+    models = [model for call in CALLS for model in (call.body, call.answer) if model]
+    _, schemas = models_json_schema(
+        [(model, "validation") for model in dict.fromkeys(models)], ref_template="#/components/schemas/{model}"
+    )
+    paths: dict[str, Any] = {}
+    for call in CALLS:
+        paths.setdefault(call.path, {})[call.method] = _operation(call)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Glaciate",
+            "version": "1",
+            "description": "Packs the small files of an S3 prefix into ZIPs in Glacier Deep Archive, and brings single files back.",
+        },
+        "security": [{"sigv4": []}],
+        "paths": paths,
+        "components": {
+            "schemas": {**schemas["$defs"], "Problem": _PROBLEM},
+            "securitySchemes": {
+                "sigv4": {
+                    "type": "apiKey",
+                    "name": "Authorization",
+                    "in": "header",
+                    "x-amazon-apigateway-authtype": "awsSigv4",
+                }
+            },
+        },
+    }
