@@ -8,7 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 from glaciate.errors import forbidden, not_found
 from glaciate.requests import BucketField, Compression, Disposition, OutputPrefix, ProjectField, StorageClass
 
-TopicArn = Annotated[str, StringConstraints(pattern=r"^arn:[a-z0-9-]+:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_.-]+$", max_length=400)]
+TopicArn = Annotated[
+    str, StringConstraints(pattern=r"^arn:[a-z0-9-]+:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_.-]+$", max_length=400)
+]
 
 
 class _Frozen(BaseModel):

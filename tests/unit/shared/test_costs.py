@@ -1,0 +1,63 @@
+"""The cost model meets the figures that the design was made from."""
+
+import pytest
+
+from glaciate.costs import GB, ArchiveToRead, lifecycle_cost, packed_cost, price_list, restore_estimate, tiers_of
+from glaciate.requests import StorageClass, Tier
+
+DEEP = StorageClass.DEEP_ARCHIVE
+
+
+def test_a_hundred_million_small_files_cost_5000_dollars_by_lifecycle_rule() -> None:
+    cost = lifecycle_cost(files=100_000_000, size_bytes=100_000_000 * 10_000, storage_class=DEEP)
+
+    assert cost.once_usd == pytest.approx(5000)
+    assert cost.monthly_usd == pytest.approx(21.49, rel=0.05)
+
+
+def test_the_same_files_packed_cost_about_a_fiftieth() -> None:
+    cost = packed_cost(files=100_000_000, size_bytes=300_000_000_000, archives=10_000, storage_class=DEEP)
+
+    assert 90 < cost.once_usd < 130
+    assert cost.monthly_usd < 10
+
+
+def test_readable_classes_have_neither_overhead_nor_tiers() -> None:
+    cost = lifecycle_cost(files=1000, size_bytes=GB, storage_class=StorageClass.STANDARD_IA)
+
+    assert cost.monthly_usd == pytest.approx(price_list()["per_gb_month"]["STANDARD_IA"])
+    assert tiers_of(StorageClass.STANDARD_IA) == {}
+
+
+def test_deep_archive_has_no_expedited_tier() -> None:
+    assert set(tiers_of(DEEP)) == {"Standard", "Bulk"}
+
+
+def test_a_thaw_is_paid_for_the_whole_archive() -> None:
+    one_file = ArchiveToRead(DEEP, size_bytes=10 * GB, wanted_files=1, wanted_bytes=1000)
+
+    estimate = restore_estimate((one_file,), tier=Tier.STANDARD, days=3)
+
+    assert estimate.retrieval_usd == pytest.approx(10 * 0.02)
+    assert estimate.hours == 12
+    assert estimate.total_usd == pytest.approx(
+        estimate.retrieval_usd + estimate.requests_usd + estimate.temporary_copy_usd
+    )
+
+
+def test_bulk_is_cheaper_and_slower() -> None:
+    archive = (ArchiveToRead(DEEP, size_bytes=GB, wanted_files=1, wanted_bytes=1000),)
+
+    standard, bulk = (restore_estimate(archive, tier=tier, days=3) for tier in (Tier.STANDARD, Tier.BULK))
+
+    assert bulk.total_usd < standard.total_usd
+    assert bulk.hours > standard.hours
+
+
+def test_an_archive_that_is_thawed_already_is_not_paid_again() -> None:
+    archive = ArchiveToRead(DEEP, size_bytes=GB, wanted_files=1, wanted_bytes=1000, thawed=True)
+
+    estimate = restore_estimate((archive,), tier=Tier.STANDARD, days=3)
+
+    assert estimate.retrieval_usd == 0
+    assert estimate.hours == 0
