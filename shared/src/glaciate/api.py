@@ -1,25 +1,33 @@
 """What the two intake APIs share: routing, validation, problems instead of stack traces, and idempotency."""
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response, content_types
 from aws_lambda_powertools.event_handler.exceptions import NotFoundError
+from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEvent
 from aws_lambda_powertools.utilities.idempotency import DynamoDBPersistenceLayer, IdempotencyConfig, idempotent_function
 from aws_lambda_powertools.utilities.idempotency.exceptions import (
     IdempotencyAlreadyInProgressError,
     IdempotencyValidationError,
 )
+from aws_lambda_powertools.utilities.typing import LambdaContext
 from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json, to_json
 
-from glaciate.errors import Problem, conflict, invalid, unprocessable
-from glaciate.telemetry import logger
+from glaciate import aws
+from glaciate.contracts import CorrelationId
+from glaciate.errors import Problem, Transient, conflict, invalid, unprocessable
+from glaciate.telemetry import correlated, logger
 
 Body = TypeVar("Body", bound=BaseModel)
-MAX_BODY_BYTES = 1024 * 1024
-IDEMPOTENCY_HEADER = "Idempotency-Key"
+MAX_BODY_BYTES: Final = 1024 * 1024
+MAX_KEY_CHARACTERS: Final = 256
+IDEMPOTENCY_HEADER: Final = "Idempotency-Key"
+CORRELATION_HEADER: Final = "X-Correlation-Id"
+_CORRELATION_ID: Final = re.compile(r"[\w.:/=+@-]{1,128}", re.ASCII)
 
 
 def json_response(status: HTTPStatus, body: Any) -> Response[str]:
@@ -27,8 +35,29 @@ def json_response(status: HTTPStatus, body: Any) -> Response[str]:
     return Response(status_code=status, content_type=content_types.APPLICATION_JSON, body=to_json(body).decode())
 
 
+def correlation_id(event: Mapping[str, Any]) -> CorrelationId:
+    """The caller's `X-Correlation-Id` (1 to 128 letters, digits and `_.:/=+@-`), else the id that API Gateway gave the call."""
+    call = APIGatewayProxyEvent(dict(event))
+    given = call.headers.get(CORRELATION_HEADER, "")
+    return given if _CORRELATION_ID.fullmatch(given) else call.request_context.request_id
+
+
+def serve(app: APIGatewayRestResolver, event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Answers a call of API Gateway, with the correlation id in every log line."""
+    with correlated(correlation_id(event)):
+        return app.resolve(event, context)
+
+
+def stage_url(app: APIGatewayRestResolver, api_url: str) -> str:
+    """The URL that the API's paths hang from: `api_url` where it is set, else what the call came to."""
+    if api_url:
+        return api_url.rstrip("/")
+    context = app.current_event.request_context
+    return f"https://{context.domain_name}/{context.stage}"
+
+
 def new_api() -> APIGatewayRestResolver:
-    """A resolver whose errors are problems: ours as they say, an unknown path 404, a bug 500 without its insides."""
+    """A resolver whose errors are problems: ours as they say, an unknown path 404, a passing failure 503, a bug 500 that says no more."""
     app = APIGatewayRestResolver(strip_prefixes=["/live"])
 
     @app.exception_handler(Problem)
@@ -41,11 +70,19 @@ def new_api() -> APIGatewayRestResolver:
         path = f"{app.current_event.http_method} {app.current_event.path}"
         return json_response(HTTPStatus.NOT_FOUND, {"error": {"code": "NoSuchCall", "message": f"there is no {path}"}})
 
+    @app.exception_handler(Transient)
+    def answer_try_again(error: Transient) -> Response[str]:
+        logger().warning("call failed for now", extra={"reason": str(error)})
+        message = "it did not work just now; send the same call again"
+        return json_response(
+            HTTPStatus.SERVICE_UNAVAILABLE, {"error": {"code": "TryAgain", "message": message, "details": _trail(app)}}
+        )
+
     @app.exception_handler(Exception)
     def answer_bug(error: Exception) -> Response[str]:
         logger().exception("call failed")
         message = "the call failed on our side; nothing was promised, and it may be sent again"
-        details = {"correlation_id": logger().get_correlation_id(), "error": type(error).__name__}
+        details = {**_trail(app), "error": type(error).__name__}
         return json_response(
             HTTPStatus.INTERNAL_SERVER_ERROR,
             {"error": {"code": "InternalError", "message": message, "details": details}},
@@ -54,14 +91,22 @@ def new_api() -> APIGatewayRestResolver:
     return app
 
 
+def _trail(app: APIGatewayRestResolver) -> dict[str, Any]:
+    return {"correlation_id": correlation_id(app.current_event.raw_event)}
+
+
 def read_json(app: APIGatewayRestResolver, model: type[Body]) -> Body:
     """The call's body as a model.
 
     Raises:
         Problem: 400; its details list each field that does not fit, with the reason.
     """
-    text = app.current_event.decoded_body or ""
-    if len(text.encode()) > MAX_BODY_BYTES:
+    try:
+        text = app.current_event.decoded_body or ""
+        size_bytes = len(text.encode())
+    except ValueError as error:
+        raise invalid(f"the body is not UTF-8: {error}") from error
+    if size_bytes > MAX_BODY_BYTES:
         raise Problem(
             HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "BodyTooLarge", f"the body may have {MAX_BODY_BYTES} bytes at the most"
         )
@@ -96,23 +141,39 @@ def require_deployment(body: BaseModel, *, region: str, account: str) -> None:
             )
 
 
+def idempotency_key(app: APIGatewayRestResolver) -> str | None:
+    """The call's `Idempotency-Key`, if it has one.
+
+    Raises:
+        Problem: 400, it is too long.
+    """
+    key = app.current_event.headers.get(IDEMPOTENCY_HEADER, "").strip()
+    if len(key) > MAX_KEY_CHARACTERS:
+        raise invalid(f"{IDEMPOTENCY_HEADER} may have {MAX_KEY_CHARACTERS} characters at the most")
+    return key or None
+
+
 def idempotently(
     app: APIGatewayRestResolver, body: BaseModel, *, table_name: str, scope: str, call: Callable[[], dict[str, Any]]
 ) -> dict[str, Any]:
     """Answers the same call with the same answer for an hour: same `Idempotency-Key` header, or else the same body.
 
+    A call that died is answered anew once its function's time is over; a call that failed, at once.
+
     Raises:
-        Problem: 422, the key came before with another body; 409, the same call is being answered right now.
+        Problem: 400, a key too long; 422, the key came before with another body; 409, the same call is being answered right now.
     """
     payload = body.model_dump(mode="json")
-    key = app.current_event.headers.get(IDEMPOTENCY_HEADER) if app.current_event.headers else None
+    key = idempotency_key(app)
     config = IdempotencyConfig(
         event_key_jmespath="key",
-        payload_validation_jmespath="payload" if key else "",
+        payload_validation_jmespath="payload",
         expires_after_seconds=3600,
         raise_on_no_idempotency_key=True,
+        hash_function="sha256",
+        lambda_context=app.lambda_context,
     )
-    store = DynamoDBPersistenceLayer(table_name=table_name)
+    store = DynamoDBPersistenceLayer(table_name=table_name, boto3_client=aws.dynamodb())
 
     @idempotent_function(data_keyword_argument="data", persistence_store=store, config=config, key_prefix=scope)
     def once(*, data: dict[str, Any]) -> dict[str, Any]:

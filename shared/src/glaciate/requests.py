@@ -1,22 +1,55 @@
 """The bodies of `POST /archive` and `POST /restore`: the public contract; field names stay as they are."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    model_validator,
+)
 
 from glaciate.names import CATALOGS_PREFIX
 
 MAX_NAMES_PER_REQUEST = 1000
+MAX_KEY_BYTES = 1024  # S3's limit of a key
 
 ProjectField = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,19}$")]
 BucketField = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
 AccountField = Annotated[
     str,
     StringConstraints(pattern=r"^\d{12}$"),
-    BeforeValidator(lambda value: str(value) if isinstance(value, int) else value),
+    BeforeValidator(lambda value: str(value).zfill(12) if type(value) is int else value),
 ]
+
+
+def _no_boolean(value: object) -> object:
+    if isinstance(value, bool):
+        msg = "must be a number"
+        raise ValueError(msg)
+    return value
+
+
+def _in_utc(value: datetime) -> datetime:
+    return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
+
+
+def _fits_s3(value: str) -> str:
+    if len(value.encode()) > MAX_KEY_BYTES:
+        msg = f"may have {MAX_KEY_BYTES} bytes of UTF-8 at the most"
+        raise ValueError(msg)
+    return value
+
+
+Count = Annotated[int, BeforeValidator(_no_boolean)]
+Moment = Annotated[datetime, BeforeValidator(_no_boolean), AfterValidator(_in_utc)]  # UTC where no offset is given
+KeyPrefix = Annotated[str, Field(max_length=MAX_KEY_BYTES), AfterValidator(_fits_s3)]
 
 
 class StorageClass(StrEnum):
@@ -62,8 +95,8 @@ class DeclaredManifest(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    file_count: int | None = Field(default=None, ge=0)
-    total_size: int | None = Field(default=None, ge=0, description="bytes")
+    file_count: Count | None = Field(default=None, ge=0)
+    total_size: Count | None = Field(default=None, ge=0, description="bytes")
     uri: str | None = Field(default=None, pattern=r"^s3://[^/]+/.+$")
 
 
@@ -88,9 +121,9 @@ class ArchiveRequest(BaseModel):
 
     project_name: ProjectField
     bucket_name: BucketField
-    prefix: str = Field(default="", max_length=1024)
-    file_count: int | None = Field(default=None, ge=1, le=1_000_000, description="files per archive at the most")
-    archive_size: int | None = Field(
+    prefix: KeyPrefix = ""
+    file_count: Count | None = Field(default=None, ge=1, le=1_000_000, description="files per archive at the most")
+    archive_size: Count | None = Field(
         default=None, ge=1, le=1_000_000, description="MB (1,000,000 bytes) per archive at the most"
     )
     storage_class: StorageClass | None = None
@@ -100,7 +133,7 @@ class ArchiveRequest(BaseModel):
     manifest: DeclaredManifest | None = None
     include: tuple[str, ...] = Field(default=(), max_length=100)
     exclude: tuple[str, ...] = Field(default=(), max_length=100)
-    older_than: datetime | None = Field(default=None, description="only files last modified before this moment")
+    older_than: Moment | None = Field(default=None, description="only files last modified before this moment")
     disposition: Disposition | None = None
     compression: Compression | None = None
     dry_run: bool = False
@@ -126,14 +159,14 @@ class RestoreRequest(BaseModel):
 
     project_name: ProjectField
     filename: Names = Field(default=(), validation_alias=AliasChoices("filename", "filenames"))
-    prefix: str | None = Field(default=None, max_length=1024)
+    prefix: KeyPrefix | None = None
     bucket_name: BucketField | None = Field(default=None, description="only files that came from this bucket")
     retrieval_tier: Tier = Tier.STANDARD
     sns_topic_arn: str | None = None
     region: str | None = None
     account: AccountField | None = None
-    as_of: datetime | None = None
-    days: int = Field(default=3, ge=1, le=365, description="how long the thawed and the restored copies stay")
+    as_of: Moment | None = None
+    days: Count = Field(default=3, ge=1, le=365, description="how long the thawed and the restored copies stay")
     destination_prefix: OutputPrefix = ""
     allow_missing: bool = False
     all_matches: bool = False
