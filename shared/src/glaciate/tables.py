@@ -18,6 +18,7 @@ from pynamodb.attributes import (
     UnicodeAttribute,
     UTCDateTimeAttribute,
 )
+from pynamodb.connection import Connection
 from pynamodb.indexes import AllProjection, GlobalSecondaryIndex
 from pynamodb.models import Model
 
@@ -200,6 +201,7 @@ class RequestRow(_JobsTable):
     tier = UnicodeAttribute()
     days = NumberAttribute()
     destination_prefix = UnicodeAttribute()
+    location = UnicodeAttribute(null=True)  # s3://<restore bucket>/<destination prefix>
     accepted_at = UTCDateTimeAttribute()
     expected_by = UTCDateTimeAttribute(null=True)
     finished_at = UTCDateTimeAttribute(null=True)
@@ -252,6 +254,11 @@ class WaiterRow(_JobsTable):
 
 
 WAITING_LIST: Final = "waiting"
+
+
+def jobs_connection() -> Connection:
+    """The models' own connection, for transactions: another one would load the API's description again."""
+    return RequestRow._get_connection().connection  # noqa: SLF001 - PynamoDB offers no public way
 
 
 def jobs_list_key(project: ProjectName) -> str:

@@ -1,0 +1,423 @@
+"""The restore ledger: how a request and its parts move, by conditional writes, so that doing anything twice changes nothing.
+
+A part is what one request wants of one archive: `PENDING → THAWING → UNPACKING → COMPLETED | PARTIAL | FAILED | CANCELLED`, and back
+to `PENDING` when the readable copy lapsed. A waiter row finds it by its archive, and exists exactly as long as the part has not ended.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final, Protocol
+
+from botocore.exceptions import ClientError
+from pynamodb.exceptions import TransactWriteError, UpdateError
+from pynamodb.expressions.update import Action
+from pynamodb.transactions import TransactWrite
+
+from glaciate.errors import Transient
+from glaciate.events import FailedFile, Outcome, RestoreCompleted
+from glaciate.names import ArchiveId, ProjectName, RequestId, part_key, part_result_key
+from glaciate.parts import FileResult, WantedFile, read_results, read_wanted, write_results, write_wanted
+from glaciate.tables import (
+    PART_PREFIX,
+    REQUEST_ITEM,
+    WAITING_LIST,
+    PartRow,
+    RequestRow,
+    WaiterRow,
+    due_order,
+    jobs_connection,
+    part_item,
+    waiting_key,
+)
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+MAX_FAILURES_TOLD: Final = 20  # as many as the event carries
+_ATTEMPTS: Final = 6
+_FIRST_PAUSE_SECONDS: Final = 0.05
+
+
+class RequestState(StrEnum):
+    """Where a restore request stands."""
+
+    ACCEPTED = "ACCEPTED"
+    THAWING = "THAWING"
+    UNPACKING = "UNPACKING"
+    COMPLETED = "COMPLETED"
+    PARTIAL = "PARTIAL"
+    FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing will happen to it any more."""
+        return self not in LIVE_REQUEST
+
+
+LIVE_REQUEST: Final = (RequestState.ACCEPTED, RequestState.THAWING, RequestState.UNPACKING)
+
+
+class PartState(StrEnum):
+    """Where one part of a restore request stands."""
+
+    PENDING = "PENDING"
+    THAWING = "THAWING"
+    UNPACKING = "UNPACKING"
+    COMPLETED = "COMPLETED"
+    PARTIAL = "PARTIAL"
+    FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing will happen to it any more."""
+        return self not in LIVE_PART
+
+
+LIVE_PART: Final = (PartState.PENDING, PartState.THAWING, PartState.UNPACKING)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What one request wants of one archive, as it is recorded."""
+
+    request_id: RequestId
+    archive_id: ArchiveId
+    state: PartState
+    project: ProjectName
+    vault_bucket: str
+    vault_key: str
+    storage_class: str
+    files: int
+    restored: int = 0
+    failed: int = 0
+    asked_at: datetime | None = None
+    expected_by: datetime | None = None
+    readable_until: datetime | None = None
+    reason: str | None = None
+
+
+class PartDocuments(Protocol):
+    """The lists of files of a part: what is wanted, and what became of it."""
+
+    def put_wanted(self, request_id: RequestId, archive_id: ArchiveId, files: tuple[WantedFile, ...]) -> None:
+        """Keeps what the part wants."""
+
+    def wanted(self, request_id: RequestId, archive_id: ArchiveId) -> tuple[WantedFile, ...]:
+        """What the part wants."""
+
+    def put_results(self, request_id: RequestId, archive_id: ArchiveId, results: tuple[FileResult, ...]) -> None:
+        """Keeps what became of the part's files."""
+
+    def results(self, request_id: RequestId, archive_id: ArchiveId) -> tuple[FileResult, ...] | None:
+        """What became of the part's files, or None while nobody has said."""
+
+
+@dataclass(frozen=True, slots=True)
+class S3PartDocuments:
+    """The documents in the work bucket, under the names of `glaciate.names`."""
+
+    s3: "S3Client"
+    bucket: str
+
+    def put_wanted(self, request_id: RequestId, archive_id: ArchiveId, files: tuple[WantedFile, ...]) -> None:
+        """Keeps what the part wants; the same files give the same object."""
+        self.s3.put_object(Bucket=self.bucket, Key=part_key(request_id, archive_id), Body=write_wanted(files))
+
+    def wanted(self, request_id: RequestId, archive_id: ArchiveId) -> tuple[WantedFile, ...]:
+        """What the part wants; written before the part is recorded, so it is there."""
+        answer = self.s3.get_object(Bucket=self.bucket, Key=part_key(request_id, archive_id))
+        return read_wanted(answer["Body"].read())
+
+    def put_results(self, request_id: RequestId, archive_id: ArchiveId, results: tuple[FileResult, ...]) -> None:
+        """Keeps what became of the part's files."""
+        self.s3.put_object(Bucket=self.bucket, Key=part_result_key(request_id, archive_id), Body=write_results(results))
+
+    def results(self, request_id: RequestId, archive_id: ArchiveId) -> tuple[FileResult, ...] | None:
+        """What became of the part's files, or None while nobody has said."""
+        try:
+            answer = self.s3.get_object(Bucket=self.bucket, Key=part_result_key(request_id, archive_id))
+        except ClientError as error:
+            if error.response["Error"]["Code"] == "NoSuchKey":
+                return None
+            raise
+        return read_results(answer["Body"].read())
+
+
+def read_part(row: PartRow) -> Part:
+    """A part as its row says it is."""
+    return Part(
+        request_id=RequestId(row.id),
+        archive_id=ArchiveId(row.archive_id),
+        state=PartState(row.state),
+        project=ProjectName(row.project),
+        vault_bucket=row.vault_bucket,
+        vault_key=row.vault_key,
+        storage_class=row.storage_class,
+        files=int(row.files),
+        restored=int(row.restored),
+        failed=int(row.failed),
+        asked_at=row.asked_at,
+        expected_by=row.expected_by,
+        readable_until=row.readable_until,
+        reason=row.reason,
+    )
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreLedger:
+    """The moves that more than one service makes; the jobs table must be bound (`glaciate.tables.bind`).
+
+    `restored_days` is how long the restore bucket keeps what is put there; None: until somebody deletes it.
+    """
+
+    documents: PartDocuments
+    restored_days: int | None = None
+    now: Callable[[], datetime] = field(default=_now)
+    pause: Callable[[float], None] = field(default=time.sleep)
+
+    def waiting_requests(self, archive_id: ArchiveId) -> tuple[RequestId, ...]:
+        """The requests that have a part of this archive which has not ended."""
+        rows = WaiterRow.query(waiting_key(archive_id), consistent_read=True)
+        return tuple(RequestId(row.item) for row in rows)
+
+    def part(self, request_id: RequestId, archive_id: ArchiveId) -> Part | None:
+        """One part as it stands, or None where the request has none of this archive."""
+        try:
+            return read_part(PartRow.get(request_id, part_item(archive_id), consistent_read=True))
+        except PartRow.DoesNotExist:
+            return None
+
+    def begin_unpacking(
+        self, request_id: RequestId, archive_id: ArchiveId, *, readable_until: datetime | None
+    ) -> Part | None:
+        """Says that a part is being unpacked; again is harmless. None where there is nothing left to do: ended, or cancelled."""
+        if not self._request_goes_on(request_id):
+            return None
+        it_has_not_ended = PartRow.state.is_in(*LIVE_PART)
+        moves: list[Action] = [PartRow.state.set(PartState.UNPACKING)]
+        if readable_until is not None:
+            moves.append(PartRow.readable_until.set(readable_until))
+        row = PartRow(request_id, part_item(archive_id))
+        if not _done(lambda: row.update(actions=moves, condition=it_has_not_ended)):
+            return None
+        unpacking_has_not_begun = RequestRow.state.is_in(RequestState.ACCEPTED, RequestState.THAWING)
+        request = RequestRow(request_id, REQUEST_ITEM)
+        _done(lambda: request.update([RequestRow.state.set(RequestState.UNPACKING)], condition=unpacking_has_not_begun))
+        return read_part(row)
+
+    def thaw_again(self, request_id: RequestId, archive_id: ArchiveId) -> None:
+        """Puts a part back to `PENDING`, its readable copy having lapsed, and makes the sweeper look at it at once.
+
+        A part that has ended stays as it is. Whoever calls sends `ThawFiles` too, so as not to wait for the sweeper.
+        """
+        it_has_not_ended = PartRow.state.is_in(*LIVE_PART)
+        it_waits = WaiterRow.id.exists()
+        part = PartRow(request_id, part_item(archive_id))
+        waiter = WaiterRow(waiting_key(archive_id), request_id)
+        due = due_order(self.now(), archive_id, request_id)
+
+        def move(transaction: TransactWrite) -> None:
+            transaction.update(
+                part,
+                actions=[
+                    PartRow.state.set(PartState.PENDING),
+                    PartRow.asked_at.remove(),
+                    PartRow.expected_by.remove(),
+                    PartRow.readable_until.remove(),
+                ],
+                condition=it_has_not_ended,
+            )
+            transaction.update(
+                waiter,
+                actions=[WaiterRow.list_key.set(WAITING_LIST), WaiterRow.list_order.set(due)],
+                condition=it_waits,
+            )
+
+        self.transact(move)
+
+    def end_part(
+        self,
+        request_id: RequestId,
+        archive_id: ArchiveId,
+        *,
+        state: PartState,
+        restored: int,
+        failed: int,
+        reason: str | None = None,
+        readable_until: datetime | None = None,
+    ) -> bool:
+        """Ends a part and counts it on its request, in one transaction. False where it had ended already: nothing changed.
+
+        Raises:
+            ValueError: `state` is not one that ends a part.
+        """
+        if not state.ended:
+            msg = f"{state} does not end a part"
+            raise ValueError(msg)
+        it_has_not_ended = PartRow.state.is_in(*LIVE_PART)
+        moves: list[Action] = [PartRow.state.set(state), PartRow.restored.set(restored), PartRow.failed.set(failed)]
+        if reason is not None:
+            moves.append(PartRow.reason.set(reason))
+        if readable_until is not None:
+            moves.append(PartRow.readable_until.set(readable_until))
+
+        def end(transaction: TransactWrite) -> None:
+            transaction.update(
+                PartRow(request_id, part_item(archive_id)), actions=list(moves), condition=it_has_not_ended
+            )
+            transaction.update(
+                RequestRow(request_id, REQUEST_ITEM),
+                actions=[
+                    RequestRow.parts_ended.add(1),
+                    RequestRow.restored.add(restored),
+                    RequestRow.failed.add(failed),
+                ],
+            )
+            transaction.delete(WaiterRow(waiting_key(archive_id), request_id))
+
+        return self.transact(end)
+
+    def close_if_last(self, request_id: RequestId) -> RestoreCompleted | None:
+        """Ends a request whose parts are all recorded and ended; what is to be told of it, as long as nobody has said it was.
+
+        A cancelled request is told as soon as its last part has ended.
+        """
+        row = RequestRow.get(request_id, REQUEST_ITEM, consistent_read=True)
+        if not row.resolved or int(row.parts_ended) < int(row.parts):
+            return None
+        if not RequestState(row.state).ended:
+            self._close(row)
+            row = RequestRow.get(request_id, REQUEST_ITEM, consistent_read=True)
+        return None if row.announced else self._completed(row)
+
+    def mark_announced(self, request_id: RequestId) -> None:
+        """Says that the request's last event is on the bus."""
+        RequestRow(request_id, REQUEST_ITEM).update([RequestRow.announced.set(True)])
+
+    def transact(self, fill: Callable[[TransactWrite], None]) -> bool:
+        """Writes all or nothing; False where a condition did not hold.
+
+        Raises:
+            Transient: others kept writing the same rows.
+        """
+        for attempt in range(_ATTEMPTS):
+            try:
+                with TransactWrite(connection=jobs_connection()) as transaction:
+                    fill(transaction)
+            except TransactWriteError as error:
+                if _met_another(error):
+                    self.pause(_FIRST_PAUSE_SECONDS * 2**attempt)
+                    continue
+                if _condition_failed(error):
+                    return False
+                raise
+            return True
+        msg = f"others kept writing the same rows, {_ATTEMPTS} times in a row"
+        raise Transient(msg)
+
+    def _request_goes_on(self, request_id: RequestId) -> bool:
+        try:
+            row = RequestRow.get(request_id, REQUEST_ITEM, consistent_read=True)
+        except RequestRow.DoesNotExist:
+            return False
+        return not RequestState(row.state).ended
+
+    def _close(self, row: RequestRow) -> None:
+        now = self.now()
+        nobody_has_ended_it = RequestRow.state.is_in(*LIVE_REQUEST)
+        moves: list[Action] = [RequestRow.state.set(_outcome(row)), RequestRow.finished_at.set(now)]
+        if self.restored_days is not None and int(row.restored):
+            moves.append(RequestRow.available_until.set(_midnight_after(now + timedelta(days=self.restored_days))))
+        _done(lambda: row.update(actions=moves, condition=nobody_has_ended_it))
+
+    def _completed(self, row: RequestRow) -> RestoreCompleted:
+        restored = int(row.restored)
+        return RestoreCompleted(
+            correlation_id=row.correlation_id,
+            request_id=RequestId(row.id),
+            project=ProjectName(row.project),
+            topic_arn=row.topic_arn,
+            outcome=Outcome(row.state),
+            files=int(row.files),
+            restored=restored,
+            failed=int(row.failed),
+            missing=len(row.missing or ()),
+            wanted=row.wanted,
+            location=row.location if restored else None,
+            available_until=row.available_until,
+            failures=self._failures(RequestId(row.id)) if int(row.failed) else (),
+            reason=row.reason,
+            status_url=row.status_url,
+        )
+
+    def _failures(self, request_id: RequestId) -> tuple[FailedFile, ...]:
+        found: list[FailedFile] = []
+        it_failed = PartRow.failed > 0
+        for row in PartRow.query(request_id, PartRow.item.startswith(PART_PREFIX), filter_condition=it_failed):
+            part = read_part(row)
+            found += failed_files(part, self.documents)
+            if len(found) >= MAX_FAILURES_TOLD:
+                break
+        return tuple(found[:MAX_FAILURES_TOLD])
+
+
+def failed_files(part: Part, documents: PartDocuments) -> tuple[FailedFile, ...]:
+    """The files of an ended part that did not make it: as its results say, or all of them where it failed as a whole."""
+    results = documents.results(part.request_id, part.archive_id)
+    if results is not None:
+        return tuple(FailedFile(key=file.key, reason=file.reason or "") for file in results if file.state == "FAILED")
+    wanted = documents.wanted(part.request_id, part.archive_id)
+    return tuple(FailedFile(key=file.key, reason=part.reason or "") for file in wanted)
+
+
+def _outcome(row: RequestRow) -> RequestState:
+    """`PARTIAL` when something that was asked for did not come, `FAILED` when nothing did."""
+    if not int(row.restored):
+        return RequestState.FAILED
+    return RequestState.PARTIAL if int(row.failed) or row.missing else RequestState.COMPLETED
+
+
+def _midnight_after(moment: datetime) -> datetime:
+    """S3's lifecycle rules act at the midnight (UTC) that follows."""
+    midnight = moment.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    return midnight if midnight == moment else midnight + timedelta(days=1)
+
+
+def _done(write: Callable[[], object]) -> bool:
+    """Whether a conditional write found its condition true.
+
+    Raises:
+        Transient: another transaction held the row.
+    """
+    try:
+        write()
+    except UpdateError as error:
+        if error.cause_response_code == "ConditionalCheckFailedException":
+            return False
+        if error.cause_response_code == "TransactionConflictException":
+            msg = "another transaction holds the row"
+            raise Transient(msg) from error
+        raise
+    return True
+
+
+def _reasons(error: TransactWriteError) -> set[str]:
+    return {reason.code for reason in error.cancellation_reasons if reason is not None}
+
+
+def _met_another(error: TransactWriteError) -> bool:
+    conflict = _reasons(error) & {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"}
+    return bool(conflict) or error.cause_response_code == "TransactionInProgressException"
+
+
+def _condition_failed(error: TransactWriteError) -> bool:
+    return "ConditionalCheckFailed" in _reasons(error)
