@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from clouds import bare_server, cloud, server, server_settings  # noqa: F401  fixtures
+
 TESTS = Path(__file__).parent
 
 for name in [name for name in os.environ if name.startswith("AWS_")]:

@@ -14,6 +14,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import boto3
@@ -47,14 +48,19 @@ class Server:
 
     def client(self, service: str) -> Any:
         """A boto3 client with the root's rights, for setting the cloud up."""
-        return boto3.session.Session().client(  # type: ignore[call-overload]
-            service,
-            endpoint_url=self.endpoint,
-            region_name=REGION,
-            aws_access_key_id=self.root_access_key_id,
-            aws_secret_access_key=self.root_secret_access_key,
-            config=Config(retries={"max_attempts": 1}, s3={"addressing_style": "path"}),
-        )
+        return _client(service, self.endpoint, self.root_access_key_id, self.root_secret_access_key)
+
+
+@cache
+def _client(service: str, endpoint: str, access_key_id: str, secret_access_key: str) -> Any:
+    return boto3.session.Session().client(  # type: ignore[call-overload]
+        service,
+        endpoint_url=endpoint,
+        region_name=REGION,
+        aws_access_key_id=access_key_id,
+        aws_secret_access_key=secret_access_key,
+        config=Config(retries={"max_attempts": 1}, s3={"addressing_style": "path"}),
+    )
 
 
 @contextmanager

@@ -46,6 +46,7 @@ def server_environment(settings: LocalSettings, *, port: int, token: str) -> dic
         "MINISTACK_REGION": REGION,
         "MINISTACK_ACCOUNT_ID": ACCOUNT,
         "AUTH": "true",
+        "POWERTOOLS_TRACE_DISABLED": "true",  # MiniStack refuses X-Ray's segments
         "SFTP_ENABLED": "0",
         "IOT_MTLS_ENABLED": "0",
         "AWS_ACCESS_KEY_ID": f"AKIAROOT{secrets.token_hex(6).upper()}",

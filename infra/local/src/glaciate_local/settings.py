@@ -27,6 +27,8 @@ class LocalSettings:
     """One folder per Batch service, made by `make build`: what its image would hold."""
     thaw_seconds: float
     """How long RestoreObject takes."""
+    day_seconds: float
+    """How long a day of a thawed copy lasts; anything but 86,400 lets tests see a copy expire."""
     idle_seconds: float
     """It stops by itself after so long without a request."""
     job_slots: int
@@ -54,6 +56,7 @@ class LocalSettings:
             port=int(number("GLACIATE_LOCAL_PORT", 0)),
             workers=Path(given.get("GLACIATE_LOCAL_WORKERS_DIR") or ROOT / "build" / "workers").absolute(),
             thaw_seconds=number("GLACIATE_LOCAL_THAW_SECONDS", 2),
+            day_seconds=number("GLACIATE_LOCAL_DAY_SECONDS", 24 * 60 * 60),
             idle_seconds=number("GLACIATE_LOCAL_IDLE_SECONDS", 2 * 60 * 60),
             job_slots=max(1, int(number("GLACIATE_LOCAL_JOB_SLOTS", 8))),
             stop_seconds=number("GLACIATE_LOCAL_STOP_SECONDS", 30),
@@ -66,6 +69,7 @@ class LocalSettings:
             "GLACIATE_LOCAL_PORT": str(self.port),
             "GLACIATE_LOCAL_WORKERS_DIR": str(self.workers),
             "GLACIATE_LOCAL_THAW_SECONDS": str(self.thaw_seconds),
+            "GLACIATE_LOCAL_DAY_SECONDS": str(self.day_seconds),
             "GLACIATE_LOCAL_IDLE_SECONDS": str(self.idle_seconds),
             "GLACIATE_LOCAL_JOB_SLOTS": str(self.job_slots),
             "GLACIATE_LOCAL_STOP_SECONDS": str(self.stop_seconds),
