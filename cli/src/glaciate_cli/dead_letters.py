@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _BATCH: Final = 10  # what SQS gives and takes at once
 _BATCH_BYTES: Final = 200_000  # well below SQS's limit for a batch, which has not always been 1 MiB
 _HIDDEN_SECONDS: Final = 300
-_EMPTY_ANSWERS: Final = 3  # SQS samples its servers: one empty answer does not say that the queue is empty
+_EMPTY_ANSWERS: Final = 2  # one empty long poll asks every server of SQS, but a message may be on its way
 _REASON: Final = "reason"
 _OF_THE_DEATH: Final = {_REASON, "RULE_ARN", "TARGET_ARN", "ERROR_CODE", "ERROR_MESSAGE", "RETRY_ATTEMPTS",
                         "EXHAUSTED_RETRY_CONDITION"}  # fmt: skip

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+import click
 from rich.console import Console, RenderableType
 from rich.live import Live
 from rich.table import Table
@@ -92,9 +93,8 @@ class Screen:
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
         """A list: a table on a terminal, tab-separated lines under a line of names in a pipe."""
         if not self.lively:
-            self.out.print("\t".join(columns))
-            for row in rows:
-                self.out.print("\t".join(safe(value) for value in row))
+            for row in (columns, *rows):
+                click.echo("\t".join(safe(value) for value in row))  # rich would turn tabs into spaces
             return
         table = Table(box=None, pad_edge=False, header_style="bold")
         for column in columns:
