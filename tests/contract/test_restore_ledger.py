@@ -10,7 +10,7 @@ import pytest
 from moto import mock_aws
 from pynamodb.transactions import TransactWrite
 
-from glaciate.events import Outcome
+from glaciate.events import Outcome, RestoreCompleted
 from glaciate.names import ArchiveId, RequestId
 from glaciate.parts import FileResult, WantedFile
 from glaciate.restores import PartState, RequestState, RestoreLedger, S3PartDocuments
@@ -120,14 +120,72 @@ def test_every_request_that_waits_for_an_archive_is_found(ledger: RestoreLedger)
     assert ledger.waiting_requests(ARCHIVE) == (REQUEST, OTHER)
 
 
-def test_an_ended_part_waits_no_more(ledger: RestoreLedger) -> None:
+def test_an_ended_part_waits_until_it_is_settled(ledger: RestoreLedger) -> None:
+    record_request()
+    record_part()
+    told: list[RestoreCompleted] = []
+
+    complete(ledger)
+    between = ledger.waiting_requests(ARCHIVE)
+    ledger.settle(REQUEST, ARCHIVE, tell=told.append)
+
+    assert between == (REQUEST,)
+    assert [event.outcome for event in told] == [Outcome.COMPLETED]
+    assert ledger.waiting_requests(ARCHIVE) == ()
+    assert list(RequestRow.listing.query(WAITING_LIST)) == []
+
+
+def test_settling_twice_tells_once(ledger: RestoreLedger) -> None:
+    record_request()
+    record_part()
+    told: list[RestoreCompleted] = []
+    complete(ledger)
+
+    ledger.settle(REQUEST, ARCHIVE, tell=told.append)
+    ledger.settle(REQUEST, ARCHIVE, tell=told.append)
+
+    assert len(told) == 1
+
+
+def test_an_end_that_could_not_be_told_is_told_by_the_next_who_settles(ledger: RestoreLedger) -> None:
+    record_request()
+    record_part()
+    told: list[RestoreCompleted] = []
+    complete(ledger)
+
+    def fail(_event: RestoreCompleted) -> None:
+        raise ConnectionError
+
+    with pytest.raises(ConnectionError):
+        ledger.settle(REQUEST, ARCHIVE, tell=fail)
+    assert ledger.waiting_requests(ARCHIVE) == (REQUEST,)
+    ledger.settle(REQUEST, ARCHIVE, tell=told.append)
+
+    assert len(told) == 1
+    assert ledger.waiting_requests(ARCHIVE) == ()
+
+
+def test_a_part_that_is_not_the_last_is_settled_in_silence(ledger: RestoreLedger) -> None:
+    record_request(parts=2, files=2)
+    record_part()
+    record_part(archive_id=SECOND)
+    told: list[RestoreCompleted] = []
+    complete(ledger)
+
+    ledger.settle(REQUEST, ARCHIVE, tell=told.append)
+
+    assert told == []
+    assert ledger.waiting_requests(ARCHIVE) == ()
+    assert ledger.waiting_requests(SECOND) == (REQUEST,)
+
+
+def test_a_part_that_goes_on_cannot_be_settled(ledger: RestoreLedger) -> None:
     record_request()
     record_part()
 
-    complete(ledger)
+    ledger.settle(REQUEST, ARCHIVE, tell=lambda _event: None)
 
-    assert ledger.waiting_requests(ARCHIVE) == ()
-    assert list(RequestRow.listing.query(WAITING_LIST)) == []
+    assert ledger.waiting_requests(ARCHIVE) == (REQUEST,)
 
 
 @pytest.mark.parametrize("state", ["PENDING", "THAWING", "UNPACKING"])
@@ -201,7 +259,6 @@ def test_an_ended_part_is_not_thawed_again(ledger: RestoreLedger) -> None:
     ledger.thaw_again(REQUEST, ARCHIVE)
 
     assert part_state() == PartState.COMPLETED
-    assert ledger.waiting_requests(ARCHIVE) == ()
 
 
 def test_ending_a_part_twice_counts_it_once(ledger: RestoreLedger) -> None:
@@ -358,6 +415,7 @@ def test_ending_a_part_leaves_others_waiting_for_the_same_archive_alone(ledger: 
     record_part(OTHER)
 
     ledger.end_part(REQUEST, ARCHIVE, state=PartState.CANCELLED, restored=0, failed=0)
+    ledger.settle(REQUEST, ARCHIVE, tell=lambda _event: None)
 
     assert ledger.waiting_requests(ARCHIVE) == (OTHER,)
     assert part_state(OTHER) == PartState.PENDING

@@ -1,7 +1,8 @@
 """The restore ledger: how a request and its parts move, by conditional writes, so that doing anything twice changes nothing.
 
 A part is what one request wants of one archive: `PENDING → THAWING → UNPACKING → COMPLETED | PARTIAL | FAILED | CANCELLED`, and back
-to `PENDING` when the readable copy lapsed. A waiter row finds it by its archive, and exists exactly as long as the part has not ended.
+to `PENDING` when the readable copy lapsed. A waiter row finds it by its archive, and exists until the part has ended and, if it was its
+request's last, that end has been told: whoever dies between the two leaves it for the next delivery, or for the sweeper.
 """
 
 import time
@@ -185,7 +186,7 @@ class RestoreLedger:
     pause: Callable[[float], None] = field(default=time.sleep)
 
     def waiting_requests(self, archive_id: ArchiveId) -> tuple[RequestId, ...]:
-        """The requests that have a part of this archive which has not ended."""
+        """The requests that have a part of this archive which has not ended, or has ended and is not settled."""
         rows = WaiterRow.query(waiting_key(archive_id), consistent_read=True)
         return tuple(RequestId(row.item) for row in rows)
 
@@ -257,6 +258,8 @@ class RestoreLedger:
     ) -> bool:
         """Ends a part and counts it on its request, in one transaction. False where it had ended already: nothing changed.
 
+        Whoever calls then calls `settle`, which closes the request after its last part.
+
         Raises:
             ValueError: `state` is not one that ends a part.
         """
@@ -282,9 +285,26 @@ class RestoreLedger:
                     RequestRow.failed.add(failed),
                 ],
             )
-            transaction.delete(WaiterRow(waiting_key(archive_id), request_id))
 
         return self.transact(end)
+
+    def settle(self, request_id: RequestId, archive_id: ArchiveId, *, tell: Callable[[RestoreCompleted], None]) -> None:
+        """After a part has ended: closes and tells its request if that was the last, and only then lets go of the waiter row.
+
+        Again is harmless, and needed where somebody died in between: `tell` may be called twice at the worst. Of a part that has
+        not ended nothing is let go.
+        """
+        completed = self.close_if_last(request_id)
+        if completed is not None:
+            tell(completed)
+            self.mark_announced(request_id)
+        it_has_ended = ~PartRow.state.is_in(*LIVE_PART)
+
+        def let_go(transaction: TransactWrite) -> None:
+            transaction.condition_check(PartRow, request_id, part_item(archive_id), condition=it_has_ended)
+            transaction.delete(WaiterRow(waiting_key(archive_id), request_id))
+
+        self.transact(let_go)
 
     def close_if_last(self, request_id: RequestId) -> RestoreCompleted | None:
         """Ends a request whose parts are all recorded and ended; what is to be told of it, as long as nobody has said it was.

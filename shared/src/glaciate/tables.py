@@ -242,7 +242,7 @@ class PartRow(_JobsTable):
 
 
 class WaiterRow(_JobsTable):
-    """A part that waits for its archive; there exactly as long as the part has not ended. Listed under `waiting` by when to look at it."""
+    """A part that waits for its archive; there until it has ended and is settled. Listed under `waiting` by when to look at it."""
 
     class Meta:
         """Bound by `bind`."""
