@@ -1,6 +1,6 @@
 """Local clouds for tests: each starts its own on a free port in a temporary folder, and stops it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +39,6 @@ elif sys.argv[1] == "import":
     __import__(sys.argv[2])
 '''
 
-StartServer = Callable[..., tuple[Server, LocalSettings]]
-
 
 def settings_in(folder: Path, **environment: str) -> LocalSettings:
     """Settings of a local cloud that writes into the folder only."""
@@ -52,6 +50,7 @@ def settings_in(folder: Path, **environment: str) -> LocalSettings:
         "GLACIATE_LOCAL_WORKERS_DIR": str(workers),
         "GLACIATE_LOCAL_THAW_SECONDS": "0.5",
         "GLACIATE_LOCAL_STOP_SECONDS": "1",
+        "GLACIATE_LOCAL_JOB_SLOTS": "3",
         **environment,
     }
     return LocalSettings.from_environment(given)

@@ -4,6 +4,8 @@ import base64
 import io
 import json
 import time
+import urllib.error
+import urllib.request
 import uuid
 import zipfile
 from collections.abc import Callable
@@ -219,6 +221,28 @@ def client_of_user(server: Server, service: str, *statements: dict[str, Any]) ->
     ).client(service)
 
 
+ECHO = """
+def handler(event, context):
+    __import__(event.get("module", "json"))
+    return {"statusCode": 200, "body": "{}"}
+"""
+
+
+def echo_function(server: Server) -> str:
+    """A function that imports what it is told to; answers its ARN."""
+    code = io.BytesIO()
+    with zipfile.ZipFile(code, "w") as bundle:
+        bundle.writestr("main.py", ECHO)
+    arn: str = server.client("lambda").create_function(
+        FunctionName=unique("function"),
+        Runtime="python3.13",
+        Handler="main.handler",
+        Role=role_for(server, "lambda.amazonaws.com"),
+        Code={"ZipFile": code.getvalue()},
+    )["FunctionArn"]
+    return arn
+
+
 NESTED = {"Type": "AWS::CloudFormation::Stack", "Properties": {"TemplateURL": "{TEMPLATES}/child"}}
 VERSION = "2010-09-09"
 
@@ -365,6 +389,84 @@ def dead_letters_of_rule_targets(server: Server) -> None:
     assert message["MessageAttributes"]["ERROR_CODE"]["StringValue"] == "RESOURCE_NOT_FOUND"
 
 
+def api_with(server: Server, **api: Any) -> str:
+    """An API whose `POST /things` would be answered by a function; answers its URL."""
+    integration = {
+        "type": "aws_proxy",
+        "httpMethod": "POST",
+        "uri": f"arn:aws:apigateway:us-east-1:lambda:path/2015-03-31/functions/{echo_function(server)}/invocations",
+    }
+    operation = {"x-amazon-apigateway-integration": integration, "responses": {}, **api.pop("operation", {})}
+    body = {"swagger": "2.0", "info": {"title": "t", "version": "1"}, "paths": {"/things": {"post": operation}}, **api}
+    template = {
+        "AWSTemplateFormatVersion": VERSION,
+        "Resources": {
+            "Api": {"Type": "AWS::ApiGateway::RestApi", "Properties": {"Body": body}},
+            "Deployment": {"Type": "AWS::ApiGateway::Deployment", "Properties": {"RestApiId": {"Ref": "Api"}}},
+            "Stage": {
+                "Type": "AWS::ApiGateway::Stage",
+                "Properties": {
+                    "RestApiId": {"Ref": "Api"},
+                    "DeploymentId": {"Ref": "Deployment"},
+                    "StageName": "live",
+                },
+            },
+        },
+        "Outputs": {"Api": {"Value": {"Ref": "Api"}}},
+    }
+    api_id = deploy(server, unique("api"), template)["Api"]
+    return f"{server.endpoint}/_aws/execute-api/{api_id}/live/things"
+
+
+def post(url: str, body: bytes) -> tuple[int, Any]:
+    """Post JSON without a signature; answers status and body."""
+    request = urllib.request.Request(url, data=body, headers={"Content-Type": "application/json"})
+    try:
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            return answer.status, json.loads(answer.read())
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, json.loads(error.read())
+
+
+@probes("OpenAPI body")
+def openapi_body(server: Server) -> None:
+    url = api_with(
+        server,
+        operation={
+            "x-amazon-apigateway-request-validator": "body-only",
+            "parameters": [{"in": "body", "name": "thing", "schema": {"$ref": "#/definitions/thing"}}],
+        },
+        definitions={
+            "thing": {"type": "object", "required": ["name"], "properties": {"name": {"$ref": "#/definitions/name"}}},
+            "name": {"type": "string"},
+        },
+        **{
+            "x-amazon-apigateway-request-validators": {
+                "body-only": {"validateRequestBody": True, "validateRequestParameters": False}
+            },
+            "x-amazon-apigateway-gateway-responses": {
+                "BAD_REQUEST_BODY": {
+                    "statusCode": 400,
+                    "responseTemplates": {
+                        "application/json": '{"error": {"code": "InvalidBody", "message": "$context.error.validationErrorString"}}'
+                    },
+                }
+            },
+        },
+    )
+
+    assert post(url, b'{"name": "right"}')[0] == 200
+    for wrong in (b'{"name": 7}', b"{}", b"{not json"):
+        status, answer = post(url, wrong)
+        assert (status, answer["error"]["code"]) == (400, "InvalidBody")
+
+
+@probes("requests too long")
+def requests_too_long(server: Server) -> None:
+    assert post(api_with(server), json.dumps("x" * 11_000_000).encode())[0] == 413
+
+
 @probes("words in scheduled input")
 def words_in_scheduled_input(server: Server) -> None:
     url, arn = queue_open_to(server, "scheduler.amazonaws.com")
@@ -387,26 +489,13 @@ def words_in_scheduled_input(server: Server) -> None:
 
 @probes("functions import their bundle")
 def functions_import_their_bundle(server: Server) -> None:
-    code = io.BytesIO()
-    with zipfile.ZipFile(code, "w") as bundle:
-        bundle.writestr(
-            "main.py", "def handler(event, context):\n    __import__(event['module'])\n    return 'there'\n"
-        )
-    lambdas = server.client("lambda")
-    name = unique("function")
-    lambdas.create_function(
-        FunctionName=name,
-        Runtime="python3.13",
-        Handler="main.handler",
-        Role=role_for(server, "lambda.amazonaws.com"),
-        Code={"ZipFile": code.getvalue()},
-    )
+    lambdas, name = server.client("lambda"), echo_function(server)
 
     def called(module: str) -> dict[str, Any]:
         answer: dict[str, Any] = lambdas.invoke(FunctionName=name, Payload=json.dumps({"module": module}))
         return answer
 
-    assert called("json")["Payload"].read() == b'"there"'
+    assert json.loads(called("json")["Payload"].read())["statusCode"] == 200
     assert "FunctionError" in called("ministack")
 
 

@@ -5,10 +5,11 @@ twice: against this server (it must be filled) and against MiniStack alone (it m
 upgrade of MiniStack tells which fills can go. `infra/local/README.md` lists them for a reader.
 """
 
-from glaciate_local.gaps import batch, cloudformation, events, functions, s3_checksums, s3_thaw, sqs
+from glaciate_local.gaps import apigateway, batch, cloudformation, events, functions, s3_checksums, s3_thaw, sqs
 from glaciate_local.gaps.gap import Gap
 
 GAPS: tuple[Gap, ...] = (
+    *apigateway.GAPS,
     *batch.GAPS,
     *cloudformation.GAPS,
     *events.GAPS,
