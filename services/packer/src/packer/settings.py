@@ -24,10 +24,11 @@ class WorkerSettings(Settings):
     jobs_table: str
     vault_bucket: str
     work_bucket: str
+    aws_endpoint_url: str | None = None  # of a local cloud
     visibility_seconds: int = 120
     idle_seconds: float = 60
-    lease_seconds: int = 900
-    fetch_concurrency: int = 64  # GETs in flight
-    fetch_window_bytes: int = 256 * 1024**2  # fetched and not yet written
-    part_size_bytes: int = 16 * 1024**2
+    lease_seconds: float = 300
+    fetch_concurrency: int = 96  # GETs in flight
+    fetch_window_bytes: int = 64 * 1024**2  # fetched and not yet written
+    part_size_bytes: int = 8 * 1024**2
     parts_in_flight: int = 4

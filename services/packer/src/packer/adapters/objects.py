@@ -1,0 +1,120 @@
+"""Listings, plans and catalogs in S3."""
+
+import gzip
+import io
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from botocore.exceptions import ClientError
+from glaciate.catalog import Catalog, read_catalog
+from glaciate.names import ArchiveId, JobId, catalog_key, plan_key, skipped_prefix
+
+from packer.domain.archives import Draft
+from packer.domain.sources import SourceFile, read_plan_line
+from packer.ports import SourceUnlistable
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+_UNLISTABLE: Final = frozenset({"NoSuchBucket", "AccessDenied", "AllAccessDisabled", "PermanentRedirect"})
+_NOT_FOUND: Final = frozenset({"404", "NoSuchKey", "NotFound"})
+
+
+def error_code(error: ClientError) -> str:
+    """S3's code; of a HEAD, which has no body, the HTTP status."""
+    return error.response.get("Error", {}).get("Code", "")
+
+
+@dataclass(frozen=True, slots=True)
+class S3Listing:
+    """ListObjectsV2, page by page: S3 lists in UTF-8 binary order."""
+
+    s3: "S3Client"
+
+    def files(self, bucket: str, prefix: str, *, after: str | None) -> Iterator[SourceFile]:
+        """Every file in key order, those after `after`."""
+        pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix, StartAfter=after or "")
+        try:
+            for page in pages:
+                for item in page.get("Contents", ()):
+                    yield SourceFile(
+                        key=item["Key"],
+                        size=item["Size"],
+                        etag=item["ETag"],
+                        modified=item["LastModified"],
+                        storage_class=item.get("StorageClass", "STANDARD"),
+                    )
+        except ClientError as error:
+            if error_code(error) not in _UNLISTABLE:
+                raise
+            raise SourceUnlistable(f"s3://{bucket}/{prefix} can't be listed: {error}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class S3Plans:
+    """Plans and lists of skipped files in the work bucket."""
+
+    s3: "S3Client"
+    work_bucket: str
+
+    def put(self, archive_id: ArchiveId, plan: bytes) -> None:
+        """Stores a plan."""
+        self.s3.put_object(Bucket=self.work_bucket, Key=plan_key(archive_id), Body=plan)
+
+    def read(self, archive_id: ArchiveId) -> Iterator[SourceFile]:
+        """Fetched whole, which is some tens of bytes a file, and inflated as it is read: packing may take hours."""
+        answer = self.s3.get_object(Bucket=self.work_bucket, Key=plan_key(archive_id))
+        with closing(answer["Body"]) as body:
+            plan = body.read()
+        with gzip.open(io.BytesIO(plan)) as lines:
+            yield from map(read_plan_line, lines)
+
+    def put_skipped(self, job_id: JobId, name: str, lines: bytes) -> None:
+        """Stores a list, or deletes it when there is nothing on it."""
+        key = f"{skipped_prefix(job_id)}{name}.jsonl"
+        if lines:
+            self.s3.put_object(Bucket=self.work_bucket, Key=key, Body=lines)
+        else:
+            self.s3.delete_object(Bucket=self.work_bucket, Key=key)
+
+
+@dataclass(frozen=True, slots=True)
+class S3Catalogs:
+    """Catalogs in the vault bucket, in storage class Standard; what the archive's object must be stands in their metadata."""
+
+    s3: "S3Client"
+    vault_bucket: str
+
+    def put(self, archive_id: ArchiveId, catalog: bytes, draft: Draft) -> None:
+        """Stores an archive's catalog."""
+        metadata = {
+            "size-bytes": str(draft.size_bytes),
+            "members": str(draft.members),
+            "bytes-in": str(draft.bytes_in),
+        }
+        if draft.checksum is not None:
+            metadata["crc64nvme"] = draft.checksum
+        self.s3.put_object(Bucket=self.vault_bucket, Key=catalog_key(archive_id), Body=catalog, Metadata=metadata)
+
+    def draft(self, archive_id: ArchiveId) -> Draft | None:
+        """What an earlier attempt was about to complete."""
+        try:
+            metadata = self.s3.head_object(Bucket=self.vault_bucket, Key=catalog_key(archive_id))["Metadata"]
+        except ClientError as error:
+            if error_code(error) in _NOT_FOUND:
+                return None
+            raise
+        return Draft(
+            size_bytes=int(metadata["size-bytes"]),
+            checksum=metadata.get("crc64nvme"),
+            members=int(metadata["members"]),
+            bytes_in=int(metadata["bytes-in"]),
+        )
+
+    def read(self, archive_id: ArchiveId) -> Catalog:
+        """An archive's catalog."""
+        answer = self.s3.get_object(Bucket=self.vault_bucket, Key=catalog_key(archive_id))
+        with closing(answer["Body"]) as body:
+            return read_catalog(body.read())

@@ -1,0 +1,252 @@
+"""The source files: many small GETs at once by obstore, verified and compressed in the threads that fetched them."""
+
+import re
+import time
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from hashlib import md5
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final
+
+import obstore
+from botocore.exceptions import BotoCoreError, ClientError
+from glaciate.catalog import Skipped
+from glaciate.errors import Transient
+from glaciate.requests import Compression
+from obstore.exceptions import BaseError
+from obstore.store import S3Store
+
+from packer.adapters.objects import error_code
+from packer.domain.codec import pack
+from packer.domain.sources import Description, ReadFile, SourceFile, SourceState
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+StoreOf = Callable[[str], S3Store]
+
+_ATTEMPTS: Final = 5
+_CHUNK_FILES: Final = 8
+_CHUNK_BYTES: Final = 256 * 1024
+_DELETE_BATCH: Final = 1000
+_MD5: Final = re.compile(r'"?([0-9a-f]{32})"?')
+_CODE: Final = re.compile(r"<Code>(\w+)</Code>")
+# obstore cleans paths up before it asks: such keys go through boto3
+_NOT_FOR_OBSTORE: Final = re.compile(r"(?:^|/)\.{0,2}(?:/|$)|[\x00-\x1f\x7f]")
+_NOT_FOR_XML: Final = re.compile(r"[\x00-\x1f\x7f\ufffe\uffff]")
+_UNREADABLE: Final = frozenset(
+    {"AccessDenied", "403", "InvalidObjectState", "InvalidRequest", "400", "KMS.DisabledException", "KMS.NotFoundException",
+     "KMS.KMSInvalidStateException"}
+)  # fmt: skip
+_NOT_FOUND: Final = frozenset({"404", "NoSuchKey", "NotFound", "NoSuchVersion"})
+_PRECONDITION: Final = frozenset({"412", "PreconditionFailed"})
+_AGAIN: Final = frozenset({"InternalError", "SlowDown", "ServiceUnavailable", "RequestTimeout", "500", "503"})
+_KMS: Final = frozenset({"aws:kms", "aws:kms:dsse"})
+REWRITTEN: Final = "it was rewritten since it was listed"
+VANISHED: Final = "it vanished since it was listed"
+KEPT: Final = "archived, but the source was rewritten since and is kept"
+
+
+class _Damaged(Exception):
+    """The bytes that arrived are not those of the object."""
+
+
+@dataclass(frozen=True, slots=True)
+class ObstoreSources:
+    """Memory: `window_bytes` of files fetched and not yet taken (or one file, if it is larger), twice while they are packed."""
+
+    s3: "S3Client"
+    store_of: StoreOf
+    concurrency: int
+    window_bytes: int
+    pause_seconds: float = 0.2
+
+    def read(
+        self, bucket: str, files: Iterable[SourceFile], *, compression: Compression
+    ) -> Generator[ReadFile | Skipped]:
+        """Small files go in chunks, because handing one over to a thread costs as much as compressing it."""
+        store = self.store_of(bucket)
+        chunks = _chunks(files)
+        window: deque[tuple[Future[list[ReadFile | Skipped]], int]] = deque()
+        held = 0
+        threads = ThreadPoolExecutor(self.concurrency, thread_name_prefix="fetch")
+        try:
+            waiting = next(chunks, None)
+            while waiting is not None or window:
+                while waiting is not None and self._has_room(len(window), held + waiting.size):
+                    window.append((threads.submit(self._read_chunk, store, bucket, waiting, compression), waiting.size))
+                    held += waiting.size
+                    waiting = next(chunks, None)
+                future, size = window.popleft()
+                yield from future.result()
+                held -= size
+        finally:
+            threads.shutdown(wait=True, cancel_futures=True)
+
+    def describe(self, bucket: str, file: SourceFile) -> SourceState | Skipped:
+        """A HEAD on condition of the ETag."""
+        try:
+            head = self.s3.head_object(Bucket=bucket, Key=file.key, IfMatch=file.etag, ChecksumMode="ENABLED")
+        except ClientError as error:
+            reason = _reason(error_code(error))
+            if reason is None:
+                raise
+            return Skipped(file.key, reason)
+        is_whole = head.get("ChecksumType", "FULL_OBJECT") == "FULL_OBJECT"
+        return SourceState(_described(head), head.get("ChecksumCRC64NVME") if is_whole else None)
+
+    def delete(self, bucket: str, files: Iterable[tuple[str, str]]) -> Iterator[Skipped]:
+        """A thousand a request, each on condition of its ETag; in a versioned bucket a delete marker hides the version."""
+        pending = iter(files)
+        while batch := list(islice(pending, _DELETE_BATCH)):
+            for key, etag in batch:
+                if _NOT_FOR_XML.search(key):
+                    yield from self._delete_one(bucket, key, etag)
+            yield from self._delete_batch(bucket, [item for item in batch if not _NOT_FOR_XML.search(item[0])])
+
+    def _has_room(self, chunks: int, held: int) -> bool:
+        return chunks == 0 or (chunks < 4 * self.concurrency and held <= self.window_bytes)
+
+    def _read_chunk(
+        self, store: S3Store, bucket: str, chunk: "_Chunk", compression: Compression
+    ) -> list[ReadFile | Skipped]:
+        return [self._read(store, bucket, file, compression) for file in chunk.files]
+
+    def _read(self, store: S3Store, bucket: str, file: SourceFile, compression: Compression) -> ReadFile | Skipped:
+        failure: Exception | None = None
+        for attempt in range(_ATTEMPTS):
+            if attempt:
+                time.sleep(self.pause_seconds * 2**attempt)
+            try:
+                data, description = self._get(store, bucket, file)
+                self._verify(bucket, file, data)
+            except (BaseError, OSError, ClientError, BotoCoreError, _Damaged) as error:
+                if reason := _reason(_code(error)):
+                    return Skipped(file.key, reason)
+                failure = error
+            else:
+                return ReadFile(file, description, pack(data, compression))
+        raise Transient(f"{file.key} could not be read: {failure}") from failure
+
+    def _get(self, store: S3Store, bucket: str, file: SourceFile) -> tuple[Any, Description]:
+        if _NOT_FOR_OBSTORE.search(file.key):
+            answer = self.s3.get_object(Bucket=bucket, Key=file.key, IfMatch=file.etag)
+            return answer["Body"].read(), _described(answer)
+        result = obstore.get(store, file.key, options={"if_match": file.etag})
+        attributes = result.attributes
+        version = result.meta["version"]
+        return result.bytes(), _attributed(attributes, version)
+
+    def _verify(self, bucket: str, file: SourceFile, data: Any) -> None:
+        if len(data) != file.size:
+            msg = f"{len(data)} bytes came, {file.size} were listed"
+            raise _Damaged(msg)
+        etag = _MD5.fullmatch(file.etag)
+        if etag is None or md5(data, usedforsecurity=False).hexdigest() == etag[1]:
+            return
+        head = self.s3.head_object(Bucket=bucket, Key=file.key, IfMatch=file.etag)
+        if head.get("ServerSideEncryption") not in _KMS:  # under KMS an ETag only looks like an MD5
+            msg = f"the bytes do not match the ETag {file.etag}"
+            raise _Damaged(msg)
+
+    def _delete_batch(self, bucket: str, batch: list[tuple[str, str]]) -> Iterator[Skipped]:
+        for attempt in range(_ATTEMPTS):
+            if not batch:
+                return
+            if attempt:
+                time.sleep(self.pause_seconds * 2**attempt)
+            answer = self.s3.delete_objects(
+                Bucket=bucket,
+                Delete={"Objects": [{"Key": key, "ETag": etag} for key, etag in batch], "Quiet": True},
+            )
+            again: set[str] = set()
+            for failed in answer.get("Errors", ()):
+                key, code = failed["Key"], failed.get("Code", "")
+                if code in _AGAIN:
+                    again.add(key)
+                elif code not in _NOT_FOUND:
+                    yield Skipped(key, _kept_reason(code))
+            batch = [item for item in batch if item[0] in again]
+        if batch:
+            raise Transient(f"{len(batch)} sources could not be deleted yet, {batch[0][0]} among them")
+
+    def _delete_one(self, bucket: str, key: str, etag: str) -> Iterator[Skipped]:
+        """For keys that XML has no characters for."""
+        try:
+            self.s3.delete_object(Bucket=bucket, Key=key, IfMatch=etag)
+        except ClientError as error:
+            code = error_code(error)
+            if code in _AGAIN:
+                raise Transient(f"{key!r} could not be deleted yet: {code}") from error
+            if code not in _NOT_FOUND:
+                yield Skipped(key, _kept_reason(code))
+
+
+@dataclass(frozen=True, slots=True)
+class _Chunk:
+    files: tuple[SourceFile, ...]
+    size: int
+
+
+def _chunks(files: Iterable[SourceFile]) -> Iterator[_Chunk]:
+    chunk: list[SourceFile] = []
+    size = 0
+    for file in files:
+        if chunk and (len(chunk) >= _CHUNK_FILES or size + file.size > _CHUNK_BYTES):
+            yield _Chunk(tuple(chunk), size)
+            chunk, size = [], 0
+        chunk.append(file)
+        size += file.size
+    if chunk:
+        yield _Chunk(tuple(chunk), size)
+
+
+def _code(error: Exception) -> str:
+    """S3's code, out of what boto3 or obstore raised; empty where there is none."""
+    if isinstance(error, ClientError):
+        return error_code(error)
+    if told := _CODE.search(str(error)):
+        return told[1]
+    return "NoSuchKey" if isinstance(error, FileNotFoundError) else ""
+
+
+def _reason(code: str) -> str | None:
+    """Why a file with this error is left out; None where the error may pass, or is not about the file."""
+    if code in _NOT_FOUND:
+        return VANISHED
+    if code in _PRECONDITION:
+        return REWRITTEN
+    return f"it can't be read: {code}" if code in _UNREADABLE else None
+
+
+def _kept_reason(code: str) -> str:
+    return KEPT if code in _PRECONDITION else f"archived, but the source can't be deleted: {code}"
+
+
+def _described(answer: Any) -> Description:
+    """What a boto3 GET or HEAD tells."""
+    return Description(
+        version_id=answer.get("VersionId"),
+        content_type=answer.get("ContentType"),
+        content_encoding=answer.get("ContentEncoding"),
+        content_disposition=answer.get("ContentDisposition"),
+        content_language=answer.get("ContentLanguage"),
+        cache_control=answer.get("CacheControl"),
+        metadata=answer.get("Metadata", {}),
+    )
+
+
+def _attributed(attributes: Any, version: str | None) -> Description:
+    """What an obstore GET tells: standard headers capitalised, user metadata in lower case."""
+    values = dict(attributes)
+    return Description(
+        version_id=version,
+        content_type=values.pop("Content-Type", None),
+        content_encoding=values.pop("Content-Encoding", None),
+        content_disposition=values.pop("Content-Disposition", None),
+        content_language=values.pop("Content-Language", None),
+        cache_control=values.pop("Cache-Control", None),
+        metadata={name: value for name, value in values.items() if name.islower() or not name[:1].isupper()},
+    )

@@ -1,0 +1,130 @@
+"""Planning: which files go into which archive."""
+
+from dataclasses import dataclass
+
+from glaciate.errors import Permanent
+from glaciate.messages import PackArchive, PlanArchives
+from glaciate.names import MAX_ARCHIVES_PER_JOB, ArchiveId, archive_id, vault_key_of_object, vault_key_of_zip
+from glaciate.outbox import CommandQueue
+from glaciate.telemetry import count, logger
+
+from packer.application.close import CloseJob
+from packer.domain.archives import Job, NewArchive
+from packer.domain.planning import MOST_ARCHIVES_IN_A_SPAN, Span, spans
+from packer.ports import Jobs, Listing, Plans
+
+
+class ManifestNotMet(Permanent):
+    """The prefix does not hold what the caller declared."""
+
+
+class TooManyArchives(Permanent):
+    """The job has more archives than an archive's id has room for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Lists the job's sources from its checkpoint on, and sends each archive to be packed as soon as it is planned.
+
+    Twice is harmless, one after the other or at once: a plan's name follows from the archive's number, and the archives are
+    recorded in one transaction with the checkpoint, on condition that it is where this planner found it. The commands are
+    sent after that, so whoever resumes sends those of the last transaction again.
+    """
+
+    jobs: Jobs
+    listing: Listing
+    plans: Plans
+    queue: CommandQueue
+    close: CloseJob
+
+    def __call__(self, message: PlanArchives) -> None:
+        """Plans the job to its end; raises `Permanent` after the job has been ended and its failure told."""
+        job = self.jobs.load(message.job_id)
+        if not job.planning_finished:
+            self._send_again(job)
+            try:
+                self._plan(job)
+            except Permanent as failure:
+                self.jobs.finish_planning(self.jobs.load(job.job_id), reason=str(failure))
+                self.close(job.job_id)
+                raise
+        self.close(job.job_id)
+
+    def _plan(self, job: Job) -> None:
+        self.jobs.begin_planning(job.job_id)
+        order = job.order
+        if job.checkpoint_key is None:
+            self._require_manifest(job)
+        self.plans.put_skipped(job.job_id, _list_name(job), b"")  # an earlier attempt's, if it got no further
+        for span in spans(self.listing.files(order.bucket, order.prefix, after=job.checkpoint_key), order):
+            job = self._record(job, span)
+        self.jobs.finish_planning(job)
+        logger().info(
+            "planning finished", extra={"job_id": job.job_id, "listed": job.listed, "archives": job.next_number}
+        )
+
+    def _require_manifest(self, job: Job) -> None:
+        declared = job.order.manifest
+        if declared is None or (declared.file_count is None and declared.total_size is None):
+            return
+        files = size = 0
+        for file in self.listing.files(job.order.bucket, job.order.prefix, after=None):
+            files += 1
+            size += file.size
+        wrong = [
+            f"{there} {what} are there, but the manifest declares {said}"
+            for what, said, there in (("files", declared.file_count, files), ("bytes", declared.total_size, size))
+            if said is not None and said != there
+        ]
+        if wrong:
+            raise ManifestNotMet(f"under s3://{job.order.bucket}/{job.order.prefix} " + "; ".join(wrong))
+
+    def _record(self, job: Job, span: Span) -> Job:
+        if job.next_number + len(span.archives) > MAX_ARCHIVES_PER_JOB:
+            raise TooManyArchives(
+                f"a job may have {MAX_ARCHIVES_PER_JOB} archives; use larger caps or smaller prefixes"
+            )
+        archives = tuple(
+            NewArchive(
+                archive_id=(new := archive_id(job.job_id, number)),
+                planned=planned,
+                vault_key=(vault_key_of_zip if planned.kind == "zip" else vault_key_of_object)(
+                    job.order.output_prefix, new
+                ),
+            )
+            for number, planned in enumerate(span.archives, start=job.next_number)
+        )
+        for archive in archives:
+            self.plans.put(archive.archive_id, archive.planned.plan)
+        if span.skipped_lines:
+            self.plans.put_skipped(job.job_id, _list_name(job), span.skipped_lines)
+        moved = self.jobs.record(job, span, archives)
+        self._send(job, tuple((archive.archive_id, archive.planned.first_key) for archive in archives))
+        count("ArchivesPlanned", len(archives))
+        return moved
+
+    def _send_again(self, job: Job) -> None:
+        """A crash between the last transaction and its commands must not lose them; a doubled command is harmless."""
+        first = max(0, job.next_number - MOST_ARCHIVES_IN_A_SPAN)
+        ids = tuple(archive_id(job.job_id, number) for number in range(first, job.next_number))
+        self._send(job, tuple((planned, next(iter(self.plans.read(planned))).key) for planned in ids))
+
+    def _send(self, job: Job, archives: tuple[tuple[ArchiveId, str], ...]) -> None:
+        self.queue.send(
+            *(
+                PackArchive(
+                    correlation_id=job.correlation_id,
+                    job_id=job.job_id,
+                    archive_id=planned,
+                    project=job.order.project,
+                    bucket=job.order.bucket,
+                    first_key=first_key,
+                )
+                for planned, first_key in archives
+            )
+        )
+
+
+def _list_name(job: Job) -> str:
+    """One list a span, named by how much was listed before it: a planner that repeats the span writes the same list."""
+    return f"plan-{job.listed:012}"

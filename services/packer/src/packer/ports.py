@@ -1,0 +1,167 @@
+"""What planning and packing need from outside."""
+
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import AbstractContextManager
+from datetime import datetime
+from typing import Protocol
+
+from glaciate.catalog import Catalog, Skipped
+from glaciate.errors import Busy, GlaciateError, Permanent
+from glaciate.events import ArchiveJobCompleted
+from glaciate.messages import PackArchive
+from glaciate.names import ArchiveId, JobId
+from glaciate.requests import Compression
+
+from packer.domain.archives import Archive, Draft, Job, NewArchive, Seal, StoredObject
+from packer.domain.planning import Span
+from packer.domain.sources import Description, ReadFile, SourceFile, SourceState
+
+
+class Unknown(GlaciateError):
+    """There is no such job, or no such archive of it: the message goes to the dead letters, where somebody looks."""
+
+
+class SourceUnlistable(Permanent):
+    """The source bucket is not there, or may not be listed."""
+
+
+class LostRace(Busy):
+    """Another worker moved the row since it was read."""
+
+
+class ArchiveAlreadyDifferent(Permanent):
+    """The vault holds another object under this archive's name."""
+
+
+class ArchiveNotAsSent(Permanent):
+    """The vault's object has another size, checksum or storage class than what was sent."""
+
+
+class Jobs(Protocol):
+    """The rows of archive jobs."""
+
+    def load(self, job_id: JobId) -> Job:
+        """The job as it stands; raises `Unknown`."""
+
+    def begin_planning(self, job_id: JobId) -> None:
+        """ACCEPTED → PLANNING; nothing where it is past that."""
+
+    def record(self, job: Job, span: Span, archives: tuple[NewArchive, ...]) -> Job:
+        """Adds the archives and moves the checkpoint, both or neither; raises `LostRace` where the checkpoint is not the job's."""
+
+    def finish_planning(self, job: Job, *, reason: str | None = None) -> None:
+        """Everything is planned, or, for the reason, nothing more will be; PLANNING → PACKING."""
+
+    def close_if_last(self, job_id: JobId) -> ArchiveJobCompleted | None:
+        """Ends the job when planning is finished and every archive has ended. The event, as long as it is not announced."""
+
+    def mark_announced(self, job_id: JobId) -> None:
+        """The event is on the bus."""
+
+
+class Archives(Protocol):
+    """The rows of archives. Every move is made on condition that the caller still holds the lease."""
+
+    def claim(self, message: PackArchive, *, owner: str) -> Archive:
+        """Takes the lease (PLANNED → PACKING), or finds the archive ended; raises `Busy` on another's live lease, `Unknown`."""
+
+    def held(self, archive: Archive) -> AbstractContextManager[None]:
+        """Renews the lease while the block runs, and gives it back after."""
+
+    def seal(self, archive: Archive, seal: Seal) -> Archive:
+        """PACKING → SEALED; raises `LostRace`."""
+
+    def mark_indexed(self, archive: Archive) -> Archive:
+        """SEALED → INDEXED; raises `LostRace`."""
+
+    def finish(self, archive: Archive) -> Archive:
+        """INDEXED → DONE, and its counts on the job, both or neither; raises `LostRace`."""
+
+    def fail(self, archive: Archive, reason: str) -> None:
+        """→ FAILED, and its files on the job as failed, both or neither; raises `LostRace`."""
+
+
+class Listing(Protocol):
+    """The source buckets' listings."""
+
+    def files(self, bucket: str, prefix: str, *, after: str | None) -> Iterator[SourceFile]:
+        """Every file in key order, those after `after`; raises `SourceUnlistable`."""
+
+
+class Plans(Protocol):
+    """Plans, and lists of what was skipped, in the work bucket."""
+
+    def put(self, archive_id: ArchiveId, plan: bytes) -> None:
+        """Stores a plan; the same archive's older one is replaced."""
+
+    def read(self, archive_id: ArchiveId) -> Iterator[SourceFile]:
+        """The members of an archive, in order."""
+
+    def put_skipped(self, job_id: JobId, name: str, lines: bytes) -> None:
+        """Stores one of the job's lists under a name; no lines: there is no such list."""
+
+
+class Sources(Protocol):
+    """The source files."""
+
+    def read(
+        self, bucket: str, files: Iterable[SourceFile], *, compression: Compression
+    ) -> Generator[ReadFile | Skipped]:
+        """Reads, verifies and compresses files, many at once, and gives them in the order asked.
+
+        Whatever is not as planned any more, or cannot be read, comes as `Skipped`. Raises `Transient`.
+        """
+
+    def describe(self, bucket: str, file: SourceFile) -> SourceState | Skipped:
+        """What a source file carries besides its bytes, if it is still as planned."""
+
+    def delete(self, bucket: str, files: Iterable[tuple[str, str]]) -> Iterator[Skipped]:
+        """Deletes files, given by key and ETag, that are still what was archived; tells which were kept, and why."""
+
+
+class Upload(Protocol):
+    """An object on its way into the vault."""
+
+    def write(self, data: bytes | memoryview) -> None:
+        """More bytes."""
+
+    def finish_parts(self) -> tuple[int, str]:
+        """All bytes are in S3's hands; their number, and their CRC64NVME in base64."""
+
+    def complete(self) -> None:
+        """Makes them an object, only if there is none yet; raises `ArchiveAlreadyDifferent`."""
+
+
+class Vault(Protocol):
+    """The vault bucket's archives."""
+
+    def find(self, vault_key: str) -> StoredObject | None:
+        """What lies under a key."""
+
+    def upload(self, vault_key: str, *, storage_class: str, most_bytes: int) -> AbstractContextManager[Upload]:
+        """An upload of at most so many bytes; whatever leaves the block incomplete is aborted, and leftovers before it."""
+
+    def copy(
+        self, bucket: str, file: SourceFile, about: Description, vault_key: str, *, storage_class: str
+    ) -> Skipped | None:
+        """Copies a source file inside S3, as planned or not at all, unless something lies there already."""
+
+
+class Catalogs(Protocol):
+    """The catalogs beside the vault."""
+
+    def put(self, archive_id: ArchiveId, catalog: bytes, draft: Draft) -> None:
+        """Stores an archive's catalog, and with it what the archive's object must be."""
+
+    def draft(self, archive_id: ArchiveId) -> Draft | None:
+        """What an earlier attempt was about to complete."""
+
+    def read(self, archive_id: ArchiveId) -> Catalog:
+        """An archive's catalog."""
+
+
+class FileIndex(Protocol):
+    """The index: where every file went."""
+
+    def add(self, archive: Archive, files: Iterable[tuple[str, int]], *, sealed_at: datetime) -> None:
+        """Writes a row for each key and size; the same rows again change nothing. Returns when every row is written."""
