@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from glaciate import aws, tables
 from glaciate.launcher import BatchFleet, KeepWorkersRunning, SqsBacklog
-
 from packer.settings import LauncherSettings, WorkerSettings
 
 if TYPE_CHECKING:
-    from glaciate.worker_loop import Worker
     from obstore.store import S3Store
+
+    from glaciate.worker_loop import Worker
 
 
 @cache
@@ -38,7 +38,6 @@ def worker() -> "Worker":
     from glaciate.messages import PackArchive, PlanArchives
     from glaciate.outbox import EventBridgeBus, SqsCommandQueue, SqsDeadLetters
     from glaciate.worker_loop import SqsInbox, Worker
-
     from packer.adapters.index import DynamoFileIndex
     from packer.adapters.objects import S3Catalogs, S3Listing, S3Plans
     from packer.adapters.rows import PynamoArchives, PynamoJobs, utc_now

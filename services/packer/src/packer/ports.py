@@ -11,7 +11,6 @@ from glaciate.events import ArchiveJobCompleted
 from glaciate.messages import PackArchive
 from glaciate.names import ArchiveId, JobId
 from glaciate.requests import Compression
-
 from packer.domain.archives import Archive, Draft, Job, NewArchive, Seal, StoredObject
 from packer.domain.planning import Span
 from packer.domain.sources import Description, ReadFile, SourceFile, SourceState

@@ -12,10 +12,10 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from botocore.exceptions import ClientError
+
 from glaciate.errors import Transient
 from glaciate.tables import file_hash_key, file_range_prefix, file_stamp, split_key
 from glaciate.telemetry import logger
-
 from packer.adapters.objects import error_code
 from packer.domain.archives import Archive
 

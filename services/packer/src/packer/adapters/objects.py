@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from botocore.exceptions import ClientError
+
 from glaciate.catalog import Catalog, read_catalog
 from glaciate.names import ArchiveId, JobId, catalog_key, plan_key, skipped_prefix
-
 from packer.domain.archives import Draft
 from packer.domain.sources import SourceFile, read_plan_line
 from packer.ports import SourceUnlistable

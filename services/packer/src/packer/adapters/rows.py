@@ -9,6 +9,11 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+from pynamodb.connection import Connection
+from pynamodb.exceptions import DoesNotExist, PynamoDBException, TransactWriteError, UpdateError
+from pynamodb.expressions.condition import Condition
+from pynamodb.transactions import TransactWrite
+
 from glaciate.errors import Busy, Transient
 from glaciate.events import ArchiveJobCompleted
 from glaciate.jobs import JobOrder
@@ -16,11 +21,6 @@ from glaciate.messages import PackArchive
 from glaciate.names import JobId, ProjectName
 from glaciate.tables import JOB_ITEM, ArchiveRow, JobRow, archive_hash_key, archive_range_key
 from glaciate.telemetry import logger
-from pynamodb.connection import Connection
-from pynamodb.exceptions import DoesNotExist, PynamoDBException, TransactWriteError, UpdateError
-from pynamodb.expressions.condition import Condition
-from pynamodb.transactions import TransactWrite
-
 from packer.domain.archives import Archive, ArchiveState, Job, JobState, NewArchive, Seal, outcome_of
 from packer.domain.planning import Span
 from packer.ports import LostRace, Unknown
@@ -194,7 +194,8 @@ class PynamoJobs:
         )
         not_finished: Condition = JobRow.planning_finished == False  # noqa: E712 - PynamoDB builds a condition from it
         is_next: Condition = JobRow.next_number == job.next_number
-        return checkpoint & not_finished & is_next
+        unmoved: Condition = checkpoint & not_finished & is_next
+        return unmoved
 
     @staticmethod
     def _row(job_id: JobId) -> JobRow:

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import obstore
 from botocore.exceptions import BotoCoreError, ClientError
-from glaciate.catalog import Skipped
-from glaciate.errors import Transient
-from glaciate.requests import Compression
 from obstore.exceptions import BaseError
 from obstore.store import S3Store
 
+from glaciate.catalog import Skipped
+from glaciate.errors import Transient
+from glaciate.requests import Compression
 from packer.adapters.objects import error_code
 from packer.domain.codec import pack
 from packer.domain.sources import Description, ReadFile, SourceFile, SourceState

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from awscrt.checksums import combine_crc64nvme, crc64nvme
 from botocore.exceptions import ClientError
+
 from glaciate.catalog import Skipped
 from glaciate.errors import Transient
-
 from packer.adapters.objects import error_code
 from packer.domain.archives import StoredObject
 from packer.domain.sources import Description, SourceFile

@@ -6,7 +6,6 @@ from glaciate.events import Outcome
 from glaciate.names import JobId
 from glaciate.outbox import EventBus
 from glaciate.telemetry import count, logger
-
 from packer.ports import Jobs
 
 

@@ -13,7 +13,6 @@ from glaciate.messages import PackArchive
 from glaciate.outbox import EventBus
 from glaciate.requests import Disposition
 from glaciate.telemetry import count, logger
-
 from packer.application.close import CloseJob
 from packer.domain.archives import Archive, ArchiveState, Draft, Job, Seal
 from packer.domain.codec import STORED

@@ -7,7 +7,6 @@ from glaciate.messages import PackArchive, PlanArchives
 from glaciate.names import MAX_ARCHIVES_PER_JOB, ArchiveId, archive_id, vault_key_of_object, vault_key_of_zip
 from glaciate.outbox import CommandQueue
 from glaciate.telemetry import count, logger
-
 from packer.application.close import CloseJob
 from packer.domain.archives import Job, NewArchive
 from packer.domain.planning import MOST_ARCHIVES_IN_A_SPAN, Span, spans

@@ -8,7 +8,6 @@ from glaciate.catalog import CatalogHeader, Kind
 from glaciate.events import Outcome
 from glaciate.jobs import JobOrder
 from glaciate.names import ArchiveId, JobId, ProjectName
-
 from packer.domain.planning import PlannedArchive
 
 

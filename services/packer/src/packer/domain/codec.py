@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from typing import Final
 
 import deflate
-from glaciate.requests import Compression
 from isal import isal_zlib
+
+from glaciate.requests import Compression
 
 STORED: Final = 0
 DEFLATED: Final = 8

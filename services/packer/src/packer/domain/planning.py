@@ -10,7 +10,6 @@ from typing import Final
 
 from glaciate.catalog import Kind
 from glaciate.jobs import JobOrder
-
 from packer.domain.sources import ARCHIVE_CLASSES, SourceFile, plan_line, skipped_json_line
 from packer.domain.zip_writer import overhead_bytes
 

@@ -5,7 +5,6 @@ from datetime import UTC, datetime
 from typing import Final
 
 from glaciate.catalog import MEMBER_NAME, CatalogHeader, Member, Skipped, header_line, member_line, skipped_line
-
 from packer.domain.codec import DEFLATED
 from packer.domain.member_names import MemberNames
 from packer.domain.sources import ReadFile, skipped_json_line

@@ -1,0 +1,44 @@
+"""The packer's worker, as a process, against a local cloud."""
+
+import pytest
+
+from glaciate.requests import Disposition
+from glaciate_local.cloud import Server
+from packer_cloud import PackerCloud
+
+pytestmark = pytest.mark.cloud
+
+
+@pytest.fixture
+def packer(server: Server) -> PackerCloud:
+    return PackerCloud(server)
+
+
+def test_a_prefix_is_packed_sealed_indexed_and_deleted(packer: PackerCloud) -> None:
+    files = {f"in/{number:03}/f{number}.csv": b"a,b,c\n" * number for number in range(25)}
+    packer.put(files, ContentType="text/csv", Metadata={"owner": "x"})
+    packer.put({"in/big.bin": bytes(range(256)) * 4096, "other/stays": b"here"})
+
+    job_id = packer.accept("in/", max_files=10, disposition=Disposition.DELETE, direct_threshold_bytes=1_000_000)
+    said = packer.run_worker()
+
+    job = packer.job(job_id)
+    assert job["state"] == "COMPLETED", said
+    assert (job["listed"], job["planned"], job["archived"], job["archives"]) == ("26", "26", "26", "4")
+    assert packer.keys(packer.source) == ["other/stays"]
+    back = {}
+    for row in packer.archive_rows():
+        head = packer.s3.head_object(Bucket=packer.vault, Key=row["vault_key"])
+        assert head["StorageClass"] == "DEEP_ARCHIVE"
+        if row["kind"] == "zip":
+            with packer.zip_of(row["vault_key"]) as archive:
+                assert archive.testzip() is None
+                back |= {name: archive.read(name) for name in archive.namelist()[:-1]}
+        else:
+            assert packer.thawed(row["vault_key"]) == bytes(range(256)) * 4096
+    assert back == files
+    assert len(packer.file_rows()) == 26
+    assert packer.open_uploads() == []
+    events = packer.told()
+    assert [name for name, _ in events].count("ArchiveSealed.v1") == 4
+    assert events[-1][1]["outcome"] == "COMPLETED"
