@@ -1,4 +1,4 @@
-"""Calls as API Gateway hands them to a Lambda, and the Lambda's context."""
+"""Calls as API Gateway hands them to a Lambda."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -7,21 +7,9 @@ from typing import Any, Final
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from fakes.lambda_context import FakeLambdaContext
+
 STAGE_URL: Final = "https://api.example.com/live"
-
-
-@dataclass(frozen=True, slots=True)
-class FakeContext:
-    """What Powertools reads of a Lambda's context."""
-
-    function_name: str = "a-function"
-    memory_limit_in_mb: int = 256
-    invoked_function_arn: str = "arn:aws:lambda:us-east-1:123456789012:function:a-function"
-    aws_request_id: str = "invocation-1"
-    tenant_id: str | None = None
-
-    def get_remaining_time_in_millis(self) -> int:
-        return 29_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +27,6 @@ class Answer:
 
 
 LambdaFunction = Callable[[dict[str, Any], LambdaContext], Mapping[str, Any]]
-
-
-def context() -> LambdaContext:
-    """A Lambda's context."""
-    return FakeContext()  # type: ignore[return-value]
 
 
 def event(
@@ -89,5 +72,5 @@ def call(
     """Calls an API's Lambda. `body`: a text as it is, anything else as JSON."""
     text = body if body is None or isinstance(body, str) else json.dumps(body)
     proxied = event(method, path, body=text, query=query, headers=headers, request_id=request_id)
-    answer = function(proxied, context())
+    answer = function(proxied, FakeLambdaContext())
     return Answer(answer["statusCode"], json.loads(answer["body"]))

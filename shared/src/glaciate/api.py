@@ -116,15 +116,28 @@ def read_json(app: APIGatewayRestResolver, model: type[Body]) -> Body:
         raise invalid(f"the body is not JSON: {error}") from error
     if not isinstance(document, dict):
         raise invalid("the body is not a JSON object")
+    return _validated(document, model, "body")
+
+
+def read_query(app: APIGatewayRestResolver, model: type[Body]) -> Body:
+    """The call's query parameters as a model.
+
+    Raises:
+        Problem: 400; its details list each parameter that does not fit, with the reason.
+    """
+    return _validated(app.current_event.query_string_parameters, model, "query")
+
+
+def _validated(document: dict[str, Any], model: type[Body], what: str) -> Body:
     try:
         return model.model_validate(document)
     except ValidationError as error:
         fields = [
-            {"field": ".".join(str(part) for part in found["loc"]) or "body", "reason": found["msg"]}
+            {"field": ".".join(str(part) for part in found["loc"]) or what, "reason": found["msg"]}
             for found in error.errors(include_url=False, include_context=False, include_input=False)
         ]
         listed = "; ".join(f"{field['field']}: {field['reason']}" for field in fields)
-        raise invalid(f"the body does not fit: {listed}", fields) from error
+        raise invalid(f"the {what} does not fit: {listed}", fields) from error
 
 
 def require_deployment(body: BaseModel, *, region: str, account: str) -> None:

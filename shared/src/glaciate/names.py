@@ -67,6 +67,11 @@ def is_request_id(text: str) -> bool:
     return text.startswith(_REQUEST_PREFIX)
 
 
+def is_job_id(text: str) -> bool:
+    """Whether a text has the form of an archive job's id."""
+    return len(text) == _JOB_ID_WIDTH and set(text) <= set(_ALPHABET)
+
+
 def archive_id(job_id: JobId, number: int) -> ArchiveId:
     """The id of a job's archive `number` (from 0): the job's id and the number, 16 characters.
 

@@ -1,9 +1,11 @@
 """Who may archive what: the one configuration document, kept as an SSM parameter."""
 
+from datetime import date
+from string import Formatter
 from typing import Annotated
 
 from aws_lambda_powertools.utilities import parameters
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from glaciate.errors import forbidden, not_found
 from glaciate.requests import BucketField, Compression, Disposition, OutputPrefix, ProjectField, StorageClass
@@ -33,14 +35,27 @@ class ArchiveDefaults(_Frozen):
     )
 
 
+def _date_template(value: str) -> str:
+    for _literal, name, _format, conversion in Formatter().parse(value):
+        if (name, conversion) not in {(None, None), ("date", None)}:
+            msg = f"may hold {{date:...}} and nothing else in braces, not {{{name}}}"
+            raise ValueError(msg)
+    value.format(date=date(2000, 1, 1))
+    return value
+
+
 class FallbackSchedule(_Frozen):
     """What the schedule archives when nobody asked: a date template such as `incoming/{date:%Y%m%d}/`."""
 
     bucket: BucketField
-    prefix: str = Field(
+    prefix: Annotated[str, AfterValidator(_date_template)] = Field(
         max_length=1024, description="may hold {date:...} with strftime codes, in the schedule's time zone"
     )
     days_ago: int = Field(default=1, ge=0, description="the day the template is filled with, counted back from the run")
+
+    def prefix_of(self, day: date) -> str:
+        """The prefix that is due for a day."""
+        return self.prefix.format(date=day)
 
 
 class Project(_Frozen):

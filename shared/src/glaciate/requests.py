@@ -181,6 +181,21 @@ class RestoreRequest(BaseModel):
         return self
 
 
+class PageQuery(BaseModel):
+    """The query of a call that answers page by page: `next_token` is what the page before answered."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    limit: int = Field(default=100, ge=1, le=1000)
+    next_token: str | None = Field(default=None, min_length=1, max_length=2048)
+
+
+class ProjectPageQuery(PageQuery):
+    """The query of a call that lists what a project has."""
+
+    project_name: ProjectField
+
+
 class ArchiveAnswer(BaseModel):
     """202: the job was accepted."""
 

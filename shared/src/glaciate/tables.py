@@ -4,6 +4,9 @@ files     n = project#basename          d = bucket/head#sealed-at + archive id  
 archives  owner = project#bucket        range_id = first_key#archive_id            one row an archive: range, object, state, lease
 jobs      id = job or request id        item = job | request | part#<archive>      counters and states, moved conditionally
           id = waiting#<archive id>     item = <request id>                        who waits for an archive
+      id = running#project#bucket   item = # | <job id>                        a version, and the prefixes being archived
+      id = unsent                   item = <job id>                            accepted, its first message not known to be sent
+      id = fallback#project         item = <day>#<rule>                        what the fallback schedule decided
 """
 
 from datetime import UTC, datetime
@@ -253,7 +256,49 @@ class WaiterRow(_JobsTable):
     project = UnicodeAttribute()
 
 
+class RunningRow(_JobsTable):
+    """A prefix that a job may still be archiving; taken away some time after the job has ended. Item `#` carries the version instead."""
+
+    class Meta:
+        """Bound by `bind`."""
+
+        table_name = "unbound"
+
+    prefix = UnicodeAttribute(null=True)
+    fingerprint = UnicodeAttribute(null=True)  # of the call that started the job
+    version = NumberAttribute(null=True)  # counts the jobs accepted, so that two calls cannot both see a prefix free
+
+
+class UnsentRow(_JobsTable):
+    """An accepted job whose first message is not known to be sent; written with the job, taken away after sending."""
+
+    class Meta:
+        """Bound by `bind`."""
+
+        table_name = "unbound"
+
+
+class FallbackRow(_JobsTable):
+    """What the fallback schedule decided about one rule and one day: `STARTED · SKIPPED · FAILED`."""
+
+    class Meta:
+        """Bound by `bind`."""
+
+        table_name = "unbound"
+
+    outcome = UnicodeAttribute()
+    bucket = UnicodeAttribute()
+    prefix = UnicodeAttribute()
+    day = UnicodeAttribute()
+    period_start = UTCDateTimeAttribute()
+    decided_at = UTCDateTimeAttribute()
+    job_id = UnicodeAttribute(null=True)
+    reason = UnicodeAttribute(null=True)
+
+
 WAITING_LIST: Final = "waiting"
+RUNNING_VERSION_ITEM: Final = "#"  # sorts before every job id: read first
+UNSENT: Final = "unsent"
 
 
 def jobs_connection() -> Connection:
@@ -276,6 +321,16 @@ def waiting_key(archive_id: ArchiveId) -> str:
     return f"waiting#{archive_id}"
 
 
+def running_key(project: ProjectName, bucket: str) -> str:
+    """The partition of the prefixes of a bucket that are being archived."""
+    return f"running#{project}#{bucket}"
+
+
+def fallback_key(project: ProjectName) -> str:
+    """The partition of the fallback's decisions about a project."""
+    return f"fallback#{project}"
+
+
 def part_item(archive_id: ArchiveId) -> str:
     """The sort key of a request's part."""
     return f"{PART_PREFIX}{archive_id}"
@@ -291,7 +346,7 @@ def bind(*, files: str | None = None, archives: str | None = None, jobs: str | N
     for names, models in (
         (files, (FileRow,)),
         (archives, (ArchiveRow,)),
-        (jobs, (JobRow, RequestRow, PartRow, WaiterRow)),
+        (jobs, (JobRow, RequestRow, PartRow, WaiterRow, RunningRow, UnsentRow, FallbackRow)),
     ):
         if names is not None:
             for model in models:

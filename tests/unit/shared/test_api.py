@@ -11,7 +11,8 @@ import pytest
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 from moto import mock_aws
 
-from fakes.gateway import Answer, call, context, event
+from fakes.gateway import Answer, call, event
+from fakes.lambda_context import FakeLambdaContext
 from glaciate import api, aws
 from glaciate.errors import Transient, conflict
 from glaciate.requests import ArchiveRequest
@@ -140,7 +141,7 @@ def test_a_body_that_is_no_json_object_is_400(text: str) -> None:
 def test_a_body_that_is_not_utf8_is_400() -> None:
     proxied = event("POST", "/archive", body=base64.b64encode(b"\xff\xfe{}").decode()) | {"isBase64Encoded": True}
 
-    answer = reading()(proxied, context())
+    answer = reading()(proxied, FakeLambdaContext())
 
     assert answer["statusCode"] == 400
 

@@ -1,0 +1,91 @@
+"""Builds the use cases, once, on first use."""
+
+from functools import cache
+from zoneinfo import ZoneInfo
+
+from archive_intake.adapters import DynamoDecisions, DynamoJobs, S3SkippedFiles, utc_now
+from archive_intake.application import (
+    AcceptArchive,
+    CheckRequest,
+    DescribeJob,
+    ListJobs,
+    ResendUnsent,
+    RunFallback,
+    SendAccepted,
+)
+from archive_intake.settings import IntakeSettings
+from glaciate import aws, tables
+from glaciate.outbox import EventBridgeBus, SqsCommandQueue
+from glaciate.projects import SsmProjects
+
+
+@cache
+def settings() -> IntakeSettings:
+    """What the environment says."""
+    return IntakeSettings()
+
+
+@cache
+def _projects() -> SsmProjects:
+    return SsmProjects(settings().projects_parameter)
+
+
+@cache
+def _jobs() -> DynamoJobs:
+    tables.bind(jobs=settings().jobs_table)
+    return DynamoJobs()
+
+
+@cache
+def _decisions() -> DynamoDecisions:
+    tables.bind(jobs=settings().jobs_table)
+    return DynamoDecisions()
+
+
+@cache
+def _send() -> SendAccepted:
+    return SendAccepted(
+        _jobs(),
+        SqsCommandQueue(aws.sqs(), settings().pack_queue_url),
+        EventBridgeBus(aws.events(), settings().event_bus_name),
+    )
+
+
+@cache
+def check_request() -> CheckRequest:
+    """Checks what `POST /archive` asks for."""
+    here = settings()
+    return CheckRequest(_projects(), here.aws_region, here.account_id, here.topic_arn)
+
+
+@cache
+def accept_archive() -> AcceptArchive:
+    """Accepts what `POST /archive` asks for."""
+    return AcceptArchive(_jobs(), _send(), utc_now)
+
+
+@cache
+def describe_job() -> DescribeJob:
+    """Answers `GET /archive/{job_id}`."""
+    return DescribeJob(_jobs(), S3SkippedFiles(aws.s3(), settings().work_bucket))
+
+
+@cache
+def list_jobs() -> ListJobs:
+    """Answers `GET /archive?project_name=`."""
+    return ListJobs(_projects(), _jobs(), _decisions())
+
+
+@cache
+def run_fallback() -> RunFallback:
+    """Runs the fallback schedule."""
+    here = settings()
+    zone = ZoneInfo(here.schedule_timezone)
+    stage_url = here.api_url.rstrip("/") or None
+    return RunFallback(_projects(), _jobs(), _decisions(), accept_archive(), utc_now, zone, here.topic_arn, stage_url)
+
+
+@cache
+def resend_unsent() -> ResendUnsent:
+    """Heals what a crash has left."""
+    return ResendUnsent(_jobs(), _send(), utc_now)

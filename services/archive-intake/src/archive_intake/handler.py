@@ -1,0 +1,66 @@
+"""Lambdas: the archive half of the HTTP API, and the fallback schedule."""
+
+from http import HTTPStatus
+from typing import Any
+
+from aws_lambda_powertools.event_handler import Response
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from archive_intake import bootstrap
+from glaciate.api import (
+    correlation_id,
+    idempotency_key,
+    idempotently,
+    json_response,
+    new_api,
+    read_json,
+    read_query,
+    serve,
+    stage_url,
+)
+from glaciate.requests import ArchiveAnswer, ArchiveRequest, PageQuery, ProjectPageQuery
+from glaciate.telemetry import entry_point
+
+app = new_api()
+
+
+@app.post("/archive")
+def archive() -> Response[str]:
+    """Accepts a job: 202 with its id and where to ask."""
+    body = read_json(app, ArchiveRequest)
+    here = bootstrap.settings()
+    wanted = bootstrap.check_request()(
+        body,
+        idempotency_key=idempotency_key(app),
+        correlation_id=correlation_id(app.current_event.raw_event),
+        stage_url=stage_url(app, here.api_url),
+    )
+
+    def accept() -> dict[str, Any]:
+        job = bootstrap.accept_archive()(wanted)
+        return ArchiveAnswer(job_id=job.job_id, status_url=job.status_url or "").model_dump(mode="json")
+
+    answer = idempotently(app, body, table_name=here.idempotency_table, scope="archive", call=accept)
+    return json_response(HTTPStatus.ACCEPTED, answer)
+
+
+@app.get("/archive/<job_id>")
+def job(job_id: str) -> Response[str]:
+    """Says how a job stands."""
+    query = read_query(app, PageQuery)
+    status = bootstrap.describe_job()(job_id, limit=query.limit, token=query.next_token)
+    return json_response(HTTPStatus.OK, status)
+
+
+@app.get("/archive")
+def jobs() -> Response[str]:
+    """Lists a project's jobs."""
+    query = read_query(app, ProjectPageQuery)
+    listed = bootstrap.list_jobs()(query.project_name, limit=query.limit, token=query.next_token)
+    return json_response(HTTPStatus.OK, listed)
+
+
+@entry_point
+def api(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """API Gateway's proxy integration."""
+    return serve(app, event, context)

@@ -1,0 +1,88 @@
+"""What the intake needs of the world."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from archive_intake.domain import Decision, Job, RunningJobs, SkippedFile
+from glaciate.names import JobId, ProjectName
+from glaciate.projects import ProjectsDocument
+
+
+class Projects(Protocol):
+    """Who may archive what."""
+
+    def load(self) -> ProjectsDocument:
+        """The document as it is now."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobPage:
+    """Some jobs, newest first, and the id to go on before, if there are more."""
+
+    jobs: tuple[Job, ...]
+    before: JobId | None
+
+
+class Jobs(Protocol):
+    """The book of accepted jobs."""
+
+    def running(self, project: ProjectName, bucket: str) -> RunningJobs:
+        """What may be running over a bucket: every running job, and some that have ended."""
+
+    def accept(
+        self, job: Job, *, fingerprint: str, running: RunningJobs, ended: Iterable[JobId], decision: Decision | None
+    ) -> bool:
+        """Records a job, that its first message is unsent, that its prefix is taken, and the decision that asked for it: all or nothing.
+
+        False, and nothing recorded, where another job was accepted since `running` was read, the id is taken, or the decision
+        has already started a job. The `ended` are forgotten among the running ones.
+        """
+
+    def find(self, job_ids: Iterable[JobId]) -> Mapping[JobId, Job]:
+        """Those of the jobs that exist, as they are now."""
+
+    def sent(self, job_id: JobId) -> None:
+        """Notes that a job's first message was sent."""
+
+    def unsent(self, *, accepted_before: datetime) -> Iterable[JobId]:
+        """The jobs accepted before a moment whose first message is not known to be sent."""
+
+    def page(self, project: ProjectName, *, limit: int, before: JobId | None) -> JobPage:
+        """The newest jobs of a project."""
+
+    def accepted_since(self, project: ProjectName, moment: datetime) -> Iterable[Job]:
+        """The jobs of a project accepted at a moment or later, newest first."""
+
+
+class Decisions(Protocol):
+    """What the fallback decided."""
+
+    def find(self, project: ProjectName, decision_id: str) -> Decision | None:
+        """A decision, if it was taken."""
+
+    def note(self, project: ProjectName, decision: Decision) -> None:
+        """Records a decision that started nothing; a decision that started a job stays as it is."""
+
+    def latest(self, project: ProjectName, *, limit: int) -> tuple[Decision, ...]:
+        """The last decisions, newest first."""
+
+
+@dataclass(frozen=True, slots=True)
+class SkippedPage:
+    """Some of a job's skipped files, and the token to go on with, if there are more."""
+
+    files: tuple[SkippedFile, ...]
+    next_token: str | None
+
+
+class SkippedFiles(Protocol):
+    """The lists of skipped files that the packer keeps."""
+
+    def page(self, job_id: JobId, *, limit: int, token: str | None) -> SkippedPage:
+        """The next files.
+
+        Raises:
+            Problem: 400, the token is none of ours.
+        """

@@ -1,0 +1,328 @@
+"""The archive half of the API from the gateway's event to DynamoDB, SQS and the bus, over moto."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import boto3
+import pytest
+from aws_lambda_powertools.utilities import parameters
+from moto import mock_aws
+
+from archive_intake import bootstrap, handler
+from fakes.gateway import STAGE_URL, Answer, call
+from glaciate import api, aws
+from glaciate.names import JobId, is_job_id, skipped_prefix
+from glaciate.tables import JOB_ITEM, JobRow, UnsentRow, bind
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_sqs import SQSClient
+
+ACCOUNT: Final = "123456789012"
+TOPIC: Final = f"arn:aws:sns:us-east-1:{ACCOUNT}:glaciate"
+SAMPLE: Final[dict[str, Any]] = {
+    "project_name": "demo",
+    "bucket_name": "source-bucket",
+    "prefix": "logs/2026/",
+    "file_count": 500,
+    "archive_size": 100,
+    "account": ACCOUNT,
+    "region": "us-east-1",
+    "storage_class": "DEEP_ARCHIVE",
+    "output_prefix": "kept/here",
+}
+PROJECTS: Final = {
+    "projects": [
+        {"name": "demo", "source_buckets": ["source-bucket", "second-bucket"]},
+        {"name": "other", "source_buckets": ["other-bucket"]},
+    ]
+}
+
+
+@dataclass(frozen=True)
+class Stack:
+    """What the intake talks to."""
+
+    sqs: "SQSClient"
+    dynamodb: "DynamoDBClient"
+    s3: "S3Client"
+    pack_queue_url: str
+    told_queue_url: str
+
+    def clear(self) -> None:
+        while self.commands() or self.events():
+            pass
+        for table, names in (("jobs", ("id", "item")), ("idempotency", ("id",))):
+            for item in self.dynamodb.scan(TableName=table)["Items"]:
+                self.dynamodb.delete_item(TableName=table, Key={name: item[name] for name in names})
+
+    def post(self, body: Any, **options: Any) -> Answer:
+        return call(handler.api, "POST", "/archive", body=body, **options)
+
+    def get(self, path: str, **query: str) -> Answer:
+        return call(handler.api, "GET", path, query=query)
+
+    def commands(self) -> list[dict[str, Any]]:
+        return self._take(self.pack_queue_url)
+
+    def events(self) -> list[dict[str, Any]]:
+        return self._take(self.told_queue_url)
+
+    def _take(self, url: str) -> list[dict[str, Any]]:
+        messages = self.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", [])
+        for message in messages:
+            self.sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+        return [json.loads(message["Body"]) for message in messages]
+
+
+def forget() -> None:
+    for made_once in vars(bootstrap).values():
+        if hasattr(made_once, "cache_clear"):
+            made_once.cache_clear()
+    for client in (aws.s3, aws.sqs, aws.events, aws.dynamodb):
+        client.cache_clear()
+    parameters.clear_caches()  # type: ignore[no-untyped-call]
+
+
+@pytest.fixture(scope="module")
+def cloud() -> Iterator[Stack]:
+    """Clients and tables take a second of a processor: they are made once."""
+    with mock_aws(), pytest.MonkeyPatch.context() as environment:
+        forget()
+        sqs, events = boto3.client("sqs"), boto3.client("events")
+        pack = sqs.create_queue(QueueName="pack")["QueueUrl"]
+        told = sqs.create_queue(QueueName="told")["QueueUrl"]
+        events.create_event_bus(Name="glaciate")
+        events.put_rule(Name="all", EventBusName="glaciate", EventPattern='{"source": ["glaciate"]}')
+        told_arn = sqs.get_queue_attributes(QueueUrl=told, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+        events.put_targets(Rule="all", EventBusName="glaciate", Targets=[{"Id": "told", "Arn": told_arn}])
+        boto3.client("ssm").put_parameter(Name="/glaciate/projects", Value=json.dumps(PROJECTS), Type="String")
+        s3 = boto3.client("s3")
+        s3.create_bucket(Bucket="work")
+        boto3.client("dynamodb").create_table(
+            TableName="idempotency",
+            KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+            AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+            BillingMode="PAY_PER_REQUEST",
+        )
+        bind(jobs="jobs")
+        JobRow.create_table(billing_mode="PAY_PER_REQUEST")
+        for name, value in {
+            "AWS_REGION": "us-east-1",
+            "ACCOUNT_ID": ACCOUNT,
+            "PROJECTS_PARAMETER": "/glaciate/projects",
+            "JOBS_TABLE": "jobs",
+            "IDEMPOTENCY_TABLE": "idempotency",
+            "WORK_BUCKET": "work",
+            "PACK_QUEUE_URL": pack,
+            "EVENT_BUS_NAME": "glaciate",
+            "TOPIC_ARN": TOPIC,
+        }.items():
+            environment.setenv(name, value)
+        yield Stack(sqs, boto3.client("dynamodb"), s3, pack, told)
+    forget()
+
+
+@pytest.fixture
+def stack(cloud: Stack) -> Stack:
+    cloud.clear()
+    return cloud
+
+
+def test_the_original_sample_is_accepted_as_it_stands(stack: Stack) -> None:
+    answer = stack.post(SAMPLE)
+
+    job_id = answer.body["job_id"]
+    assert answer == Answer(202, {"job_id": job_id, "state": "ACCEPTED", "status_url": f"{STAGE_URL}/archive/{job_id}"})
+    assert is_job_id(job_id)
+    assert stack.commands() == [{"type": "PlanArchives.v1", "correlation_id": "request-1", "job_id": job_id}]
+    assert [event["detail-type"] for event in stack.events()] == ["ArchiveJobAccepted.v1"]
+    row = JobRow.get(job_id, JOB_ITEM)
+    assert (row.state, row.correlation_id, row.topic_arn) == ("ACCEPTED", "request-1", TOPIC)
+    assert row.request["max_files"] == 500
+    assert row.request["max_bytes"] == 100_000_000
+    assert row.request["output_prefix"] == "kept/here/"
+    assert list(UnsentRow.query("unsent")) == []
+
+
+def test_the_correlation_id_of_the_caller_travels(stack: Stack) -> None:
+    stack.post(SAMPLE, headers={"X-Correlation-Id": "ticket-4711"})
+
+    assert [command["correlation_id"] for command in stack.commands()] == ["ticket-4711"]
+    assert [event["detail"]["correlation_id"] for event in stack.events()] == ["ticket-4711"]
+
+
+def test_the_same_call_twice_is_one_job(stack: Stack) -> None:
+    first, again = stack.post(SAMPLE), stack.post(SAMPLE, request_id="request-2")
+
+    assert first == again
+    assert len(stack.commands()) == 1
+
+
+def test_a_key_makes_calls_the_same_or_another(stack: Stack) -> None:
+    first = stack.post(SAMPLE, headers={"Idempotency-Key": "one"})
+    same = stack.post(SAMPLE, headers={"Idempotency-Key": "one"})
+    reused = stack.post(SAMPLE | {"prefix": "else/"}, headers={"Idempotency-Key": "one"})
+    overlapping = stack.post(SAMPLE, headers={"Idempotency-Key": "two"})
+
+    assert same == first
+    assert (reused.status, reused.code) == (422, "IdempotencyKeyReused")
+    assert (overlapping.status, overlapping.code) == (409, "Overlap")
+    assert overlapping.body["error"]["details"]["job_id"] == first.body["job_id"]
+    assert overlapping.body["error"]["details"]["status_url"] == first.body["status_url"]
+
+
+def without(name: str) -> dict[str, Any]:
+    return {key: value for key, value in SAMPLE.items() if key != name}
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code", "says"),
+    [
+        (without("project_name"), 400, "InvalidRequest", "project_name"),
+        (without("bucket_name"), 400, "InvalidRequest", "bucket_name"),
+        (SAMPLE | {"file_count": "many"}, 400, "InvalidRequest", "file_count"),
+        (SAMPLE | {"prefix": ["a"]}, 400, "InvalidRequest", "prefix"),
+        (SAMPLE | {"colour": "red"}, 400, "InvalidRequest", "colour"),
+        ('{"project_name": ', 400, "InvalidRequest", "not JSON"),
+        (None, 400, "InvalidRequest", "not JSON"),
+        (SAMPLE | {"prefix": "x" * api.MAX_BODY_BYTES}, 413, "BodyTooLarge", str(api.MAX_BODY_BYTES)),
+        (SAMPLE | {"project_name": "nobody"}, 404, "ProjectNotFound", "nobody"),
+        (SAMPLE | {"bucket_name": "other-bucket"}, 403, "BucketNotAllowed", "source-bucket, second-bucket"),
+        (SAMPLE | {"region": "eu-west-1"}, 422, "WrongDeployment", "us-east-1"),
+        (SAMPLE | {"account": "999999999999"}, 422, "WrongDeployment", ACCOUNT),
+    ],
+)
+def test_a_bad_request_is_refused_with_help_and_leaves_nothing(
+    stack: Stack, body: Any, status: int, code: str, says: str
+) -> None:
+    answer = stack.post(body)
+
+    assert (answer.status, answer.code) == (status, code)
+    assert says in answer.body["error"]["message"]
+    assert stack.commands() == []
+    assert list(JobRow.scan()) == []
+
+
+def test_a_refused_call_may_be_mended_and_sent_again(stack: Stack) -> None:
+    key = {"Idempotency-Key": "one"}
+    refused = stack.post(SAMPLE | {"bucket_name": "other-bucket"}, headers=key)
+    mended = stack.post(SAMPLE, headers=key)
+
+    assert (refused.status, mended.status) == (403, 202)
+
+
+def test_an_unknown_call_is_404(stack: Stack) -> None:
+    assert call(handler.api, "DELETE", "/archive/x").code == "NoSuchCall"
+
+
+def test_a_job_tells_how_it_stands(stack: Stack) -> None:
+    job_id = stack.post(SAMPLE).body["job_id"]
+    JobRow(job_id, JOB_ITEM).update(
+        actions=[
+            JobRow.state.set("PACKING"),
+            JobRow.listed.set(100_000),
+            JobRow.planned.set(100_000),
+            JobRow.archived.set(90_000),
+            JobRow.archives.set(9),
+            JobRow.bytes_in.set(900_000_000),
+            JobRow.bytes_out.set(200_000_000),
+        ]
+    )
+
+    answer = stack.get(f"/archive/{job_id}")
+
+    assert answer.status == 200
+    status = answer.body
+    assert status["job_id"] == job_id
+    assert status["state"] == "PACKING"
+    assert (status["project"], status["bucket"], status["prefix"]) == ("demo", "source-bucket", "logs/2026/")
+    assert status["counts"] == {
+        "listed": 100_000,
+        "planned": 100_000,
+        "archived": 90_000,
+        "skipped": 0,
+        "failed": 0,
+        "archives": 9,
+        "bytes_in": 900_000_000,
+        "bytes_out": 200_000_000,
+    }
+    assert status["skipped"] == []
+    assert status["next_token"] is None
+    assert status["finished_at"] is None
+    assert status["status_url"] == f"{STAGE_URL}/archive/{job_id}"
+    assert status["cost"]["prices"]["date"]
+    assert status["cost"]["packed"]["once_usd"] < status["cost"]["lifecycle_rule"]["once_usd"] / 20
+    assert status["cost"]["lifecycle_rule"]["once_usd"] == pytest.approx(4.5)
+
+
+def test_skipped_files_are_listed_page_by_page(stack: Stack) -> None:
+    job_id = JobId(stack.post(SAMPLE).body["job_id"])
+    for page in range(3):
+        lines = [json.dumps({"key": f"logs/{page}/{line} ü", "reason": "changed"}) for line in range(3)]
+        body = ("\n".join(lines) + "\n").encode()
+        stack.s3.put_object(Bucket="work", Key=f"{skipped_prefix(job_id)}{page}.jsonl", Body=body)
+
+    found, pages = [], 0
+    query = {"limit": "2"}
+    while True:
+        answer = stack.get(f"/archive/{job_id}", **query)
+        assert len(answer.body["skipped"]) <= 2
+        found += answer.body["skipped"]
+        pages += 1
+        if answer.body["next_token"] is None:
+            break
+        query["next_token"] = answer.body["next_token"]
+
+    assert found == [{"key": f"logs/{page}/{line} ü", "reason": "changed"} for page in range(3) for line in range(3)]
+    assert pages == 5
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "status", "says"),
+    [
+        ("/archive/000000000000", {}, 404, "no archive job 000000000000"),
+        ("/archive/short", {}, 400, "not a job's id"),
+        ("/archive/iiiiiiiiiiii", {}, 400, "not a job's id"),
+        ("/archive/r-000000000000", {}, 400, "GET /restore/r-000000000000"),
+        ("/archive", {}, 400, "project_name"),
+        ("/archive", {"project_name": "nobody"}, 404, "nobody"),
+        ("/archive", {"project_name": "demo", "limit": "0"}, 400, "limit"),
+        ("/archive", {"project_name": "demo", "limit": "x"}, 400, "limit"),
+        ("/archive", {"project_name": "demo", "next_token": "nonsense"}, 400, "next_token"),
+        ("/archive", {"project_name": "demo", "colour": "red"}, 400, "colour"),
+    ],
+)
+def test_a_bad_question_is_refused_with_help(
+    stack: Stack, path: str, query: dict[str, str], status: int, says: str
+) -> None:
+    answer = stack.get(path, **query)
+
+    assert answer.status == status
+    assert says in answer.body["error"]["message"]
+
+
+@pytest.mark.parametrize("token", ["x", "1:", ":a", "-1:a", "²:a", "1:never-was", "99999999999:a"])
+def test_a_token_that_was_never_given_is_400(stack: Stack, token: str) -> None:
+    job_id = stack.post(SAMPLE).body["job_id"]
+
+    answer = stack.get(f"/archive/{job_id}", next_token=token)
+
+    assert (answer.status, answer.code) == (400, "InvalidRequest")
+
+
+def test_the_jobs_of_a_project_are_listed(stack: Stack) -> None:
+    posted = [stack.post(SAMPLE | {"prefix": f"{number}/"}).body["job_id"] for number in range(3)]
+
+    first = stack.get("/archive", project_name="demo", limit="2")
+    rest = stack.get("/archive", project_name="demo", limit="2", next_token=first.body["next_token"])
+    others = stack.get("/archive", project_name="other")
+
+    listed = [job["job_id"] for answer in (first, rest) for job in answer.body["jobs"]]
+    assert listed == sorted(posted, reverse=True)
+    assert rest.body["next_token"] is None
+    assert {job["prefix"] for job in first.body["jobs"] + rest.body["jobs"]} == {"0/", "1/", "2/"}
+    assert others.body == {"project_name": "other", "jobs": [], "fallback": [], "next_token": None}
