@@ -92,7 +92,7 @@ def start(settings: LocalSettings, *, fill_gaps: bool = True) -> Server:
     settings.directory.mkdir(parents=True, exist_ok=True)
     settings.server_json.unlink(missing_ok=True)
     environment = {
-        **os.environ,
+        **{name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"},
         **settings.to_environment(),
         "GLACIATE_LOCAL_TOKEN": secrets.token_hex(16),
         "GLACIATE_LOCAL_WITHOUT_GAPS": "0" if fill_gaps else "1",

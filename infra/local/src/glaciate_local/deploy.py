@@ -18,6 +18,8 @@ CAPABILITIES = ["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAN
 DEPLOY_SECONDS = 120.0
 NOT_THERE = ("DELETE_COMPLETE", "REVIEW_IN_PROGRESS")
 HALF_MADE = ("CREATE_FAILED", "ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "DELETE_FAILED")
+BEGINNINGS = ("CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS")
+ROLLED_BACK = "UPDATE_ROLLBACK_COMPLETE"
 GOOD = ("CREATE_COMPLETE", "UPDATE_COMPLETE")
 
 
@@ -65,7 +67,7 @@ def deploy(
         "Capabilities": CAPABILITIES,
     }
     changed = _apply(cloudformation, request)
-    description = _wait(cloudformation, stack)
+    description = _wait(cloudformation, stack, GOOD if changed else (*GOOD, ROLLED_BACK))
     outputs = {one["OutputKey"]: one["OutputValue"] for one in description.get("Outputs", [])}
     return Deployed(outputs=outputs, changed=changed)
 
@@ -111,10 +113,10 @@ def _until(cloudformation: Any, stack: str, good: Callable[[str], bool]) -> str:
         time.sleep(0.1)
 
 
-def _wait(cloudformation: Any, stack: str) -> dict[str, Any]:
+def _wait(cloudformation: Any, stack: str, good: tuple[str, ...]) -> dict[str, Any]:
     status = _until(cloudformation, stack, lambda now: not now.endswith("_IN_PROGRESS"))
     description: dict[str, Any] = cloudformation.describe_stacks(StackName=stack)["Stacks"][0]
-    if status in GOOD:
+    if status in good:
         return description
     reasons = "\n".join(f"  {reason}" for reason in failures(cloudformation, stack)) or "  no reason given"
     raise CloudFailed(f"stack {stack} is {status}:\n{reasons}")
@@ -124,7 +126,11 @@ def failures(cloudformation: Any, stack: str) -> Iterator[str]:
     """Each resource that failed in the last operation, nested stacks' first, in words."""
     events = cloudformation.describe_stack_events(StackName=stack)["StackEvents"]
     for event in events:
-        if not event["ResourceStatus"].endswith("_FAILED") or event["LogicalResourceId"] == stack:
+        if event.get("PhysicalResourceId") == event["StackId"] or event["LogicalResourceId"] == stack:
+            if event["ResourceStatus"] in BEGINNINGS:
+                return
+            continue
+        if not event["ResourceStatus"].endswith("_FAILED"):
             continue
         if event["ResourceType"] == "AWS::CloudFormation::Stack" and event.get("PhysicalResourceId"):
             yield from failures(cloudformation, event["PhysicalResourceId"])

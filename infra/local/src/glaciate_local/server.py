@@ -22,7 +22,7 @@ from glaciate_local.settings import ACCOUNT, REGION, LocalSettings
 
 Scope = MutableMapping[str, Any]
 App = Callable[[Scope, Callable[[], Awaitable[Any]], Callable[[Any], Awaitable[None]]], Awaitable[None]]
-KEPT_VARIABLES = ("PATH", "HOME", "LANG", "LC_ALL", "SSL_CERT_FILE", "PYTHONDONTWRITEBYTECODE")
+KEPT_VARIABLES = ("PATH", "HOME", "LANG", "LC_ALL", "SSL_CERT_FILE")
 
 log = logging.getLogger("glaciate.local")
 

@@ -96,6 +96,11 @@ class LocalSettings:
         return self.directory / "jobs"
 
     @property
+    def bytecode(self) -> Path:
+        """Where compiled modules of functions and jobs are kept from one start to the next."""
+        return self.workers.parent / ".bytecode"
+
+    @property
     def temporary(self) -> Path:
         """TMPDIR of the server and of everything it starts."""
         return self.directory / "tmp"
