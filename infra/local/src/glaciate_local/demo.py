@@ -1,0 +1,466 @@
+"""`make demo`: the main job on the local cloud, on real files, from the first upload to the last comparison.
+
+`GLACIATE_DEMO_KEEP=1` leaves the local cloud up at the end.
+"""
+
+import io
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import boto3
+from botocore.config import Config
+from botocore.credentials import Credentials
+from botocore.exceptions import ClientError
+from rich.console import Console, RenderableType
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from glaciate.costs import Cost, lifecycle_cost, packed_cost, price_list
+from glaciate.requests import StorageClass
+from glaciate_cli.api import Document, GlaciateApi
+from glaciate_cli.errors import CommandFailed
+from glaciate_cli.screen import dollars, size
+from glaciate_local import demo_files
+from glaciate_local.cloud import CloudFailed, one_at_a_time, running_server, stop
+from glaciate_local.demo_files import DemoFile, TooFewFiles
+from glaciate_local.settings import LocalSettings, SettingIsWrong
+from glaciate_local.up import up
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_sqs import SQSClient
+
+FILES_PER_ARCHIVE: Final = 600
+MEGABYTES_PER_ARCHIVE: Final = 10
+_PATIENCE_SECONDS: Final = 180
+_ENDED: Final = {"COMPLETED", "PARTIAL", "FAILED", "CANCELLED"}
+_THREADS: Final = 16
+
+
+class DemoFailed(Exception):
+    """Something is not as it must be; the message says what."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """Where the demo is shown: numbered steps, a line for each fact."""
+
+    console: Console
+    _numbers: Iterator[int] = field(default_factory=lambda: iter(range(1, 100)))
+
+    @contextmanager
+    def step(self, title: str) -> Iterator[None]:
+        """A step, with the time it took."""
+        self.console.print(Text.assemble("\n", (f"{next(self._numbers)}. {title}", "bold")))
+        started = time.monotonic()
+        yield
+        self.console.print(Text(f"   {time.monotonic() - started:.1f} s", style="dim"))
+
+    def say(self, *sentences: str) -> None:
+        """Sentences about the step."""
+        for sentence in sentences:
+            self.console.print(_indented(Text(sentence)))
+
+    def good(self, sentence: str) -> None:
+        """Something that was checked and holds."""
+        self.console.print(_indented(Text.assemble(("✓ ", "green"), sentence)))
+
+    def show(self, renderable: RenderableType) -> None:
+        """A table or a panel."""
+        self.console.print(_indented(renderable))
+
+    def await_end(self, doing: str, look: Callable[[], tuple[str, bool]]) -> None:
+        """Looks until it says that it has ended, and shows on a terminal how it goes.
+
+        Raises:
+            DemoFailed: it has not ended in time.
+        """
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        with self.console.status(f"   {doing}", spinner="dots") as status:
+            while True:
+                how, ended = look()
+                if ended:
+                    return
+                status.update(f"   {doing}: {how}")
+                if time.monotonic() > deadline:
+                    msg = f"{doing}: not ended after {_PATIENCE_SECONDS} s ({how})"
+                    raise DemoFailed(msg)
+                time.sleep(0.3)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The local cloud, as a client sees it."""
+
+    local: Mapping[str, Any]
+    api: GlaciateApi
+    s3: "S3Client"
+    sqs: "SQSClient"
+
+    @classmethod
+    def of(cls, local: Mapping[str, Any]) -> "Place":
+        """Clients for what `local.json` names."""
+        keys = {"aws_access_key_id": local["access_key_id"], "aws_secret_access_key": local["secret_access_key"]}
+        session = boto3.Session(region_name=local["region"], **keys)
+        config = Config(max_pool_connections=_THREADS, s3={"addressing_style": "path"})
+        address = local["aws_endpoint_url"]
+        credentials = Credentials(local["access_key_id"], local["secret_access_key"])
+        return cls(
+            local=local,
+            api=GlaciateApi(url=local["api_url"], region=local["region"], credentials=credentials),
+            s3=session.client("s3", endpoint_url=address, config=config),
+            sqs=session.client("sqs", endpoint_url=address, config=config),
+        )
+
+    def bucket(self, role: str) -> str:
+        """The name of the source, vault, work or restore bucket."""
+        return cast(str, self.local["buckets"][role])
+
+    def listing(self, role: str, prefix: str) -> list[tuple[str, int]]:
+        """Keys and sizes under a prefix."""
+        pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket(role), Prefix=prefix)
+        return [(found["Key"], found["Size"]) for page in pages for found in page.get("Contents", [])]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A restore: what is asked for, and which originals must come back."""
+
+    title: str
+    body: Mapping[str, Any]
+    files: Mapping[str, DemoFile]  # by full key
+
+
+@dataclass(slots=True)
+class Demo:
+    """The story."""
+
+    stage: Stage
+    place: Place
+    run: str
+
+    def __call__(self) -> None:
+        """Runs it.
+
+        Raises:
+            DemoFailed: something differs from what must be.
+        """
+        files = self._upload()
+        job = self._archive(len(files))
+        archives = self._show_archives(job)
+        self._show_sources_gone()
+        wanted = self._choose(files)
+        requests = self._restore(wanted)
+        self._compare(wanted, requests)
+        self._read_notifications(str(job["job_id"]), [str(request["request_id"]) for request in requests])
+        self._show_costs(job, archives)
+
+    @property
+    def _prefix(self) -> str:
+        return f"demo-{self.run}/"
+
+    @property
+    def _report(self) -> str:
+        return f"report-{self.run}.csv"
+
+    def _upload(self) -> Mapping[str, DemoFile]:
+        with self.stage.step("Real files from this machine go to a source bucket"):
+            files = {f"{self._prefix}{file.key}": file for file in demo_files.gather(self._report)}
+            bucket = self.place.bucket("source")
+
+            def put(item: tuple[str, DemoFile]) -> int:
+                content = item[1].read()
+                self.place.s3.put_object(Bucket=bucket, Key=item[0], Body=content)
+                return len(content)
+
+            with ThreadPoolExecutor(_THREADS) as pool, self.stage.console.status("   uploading", spinner="dots"):
+                total = sum(pool.map(put, files.items()))
+            self.stage.say(
+                f"{len(files):,} files, {size(total)}: the Python standard library, documents of installed packages,",
+                "an empty file, names with spaces, non-ASCII and very long ones, two files of one name,",
+                f"and one file of {size(demo_files.BIG_FILE_BYTES)}.",
+            )
+            self.stage.good(f"uploaded to s3://{bucket}/{self._prefix}")
+        return files
+
+    def _archive(self, count: int) -> Document:
+        with self.stage.step("POST /archive packs them and deletes the sources"):
+            body = {
+                "project_name": self.place.local["project"],
+                "bucket_name": self.place.bucket("source"),
+                "prefix": self._prefix,
+                "file_count": FILES_PER_ARCHIVE,
+                "archive_size": MEGABYTES_PER_ARCHIVE,
+                "storage_class": "DEEP_ARCHIVE",
+                "disposition": "delete",
+            }
+            self.stage.show(_json(body))
+            accepted = self.place.api.archive(body, idempotency_key=f"archive-{self.run}")
+            identifier = str(accepted["job_id"])
+            self.stage.say(f"202 Accepted: job {identifier}")
+            job: Document = {}
+
+            def look() -> tuple[str, bool]:
+                nonlocal job
+                job = self.place.api.status(identifier)
+                counts = job["counts"]
+                return f"{counts['archived']:,} of {counts['planned']:,} files", job["state"] in _ENDED
+
+            self.stage.await_end("packing", look)
+            counts = job["counts"]
+            _require(
+                job["state"] == "COMPLETED", f"job {identifier} ended {job['state']}: {job.get('reason')}, {counts}"
+            )
+            _require(counts["archived"] == count, f"{counts['archived']} files archived, {count} uploaded")
+            self.stage.good(
+                f"COMPLETED: {counts['archived']:,} files in {counts['archives']} archives, "
+                f"{size(counts['bytes_in'])} became {size(counts['bytes_out'])}"
+            )
+        return job
+
+    def _show_archives(self, job: Document) -> int:
+        with self.stage.step("The archives in the vault"):
+            prefix = f"{job['output_prefix']}{job['job_id']}"
+            found = self.place.listing("vault", prefix)
+            bucket = self.place.bucket("vault")
+            table = _table("archive", "size", "storage class", "reading it")
+            for key, length in found:
+                storage_class = self.place.s3.head_object(Bucket=bucket, Key=key).get("StorageClass", "STANDARD")
+                said = self._try_to_read(bucket, key)
+                table.add_row(key, size(length), storage_class, said)
+                _require(storage_class == "DEEP_ARCHIVE", f"{key} is {storage_class}")
+                _require(said == "403 InvalidObjectState", f"reading {key} says {said}")
+            self.stage.show(table)
+            _require(len(found) == job["counts"]["archives"], f"{len(found)} archives lie in the vault: {prefix}")
+            self.stage.say("A ZIP holds many small files; the .object is the big file, kept as it is.")
+            self.stage.good("each lies in Deep Archive, and none can be read without being thawed first")
+        return len(found)
+
+    def _try_to_read(self, bucket: str, key: str) -> str:
+        try:
+            self.place.s3.get_object(Bucket=bucket, Key=key)
+        except ClientError as error:
+            return f"{error.response['ResponseMetadata']['HTTPStatusCode']} {error.response['Error']['Code']}"
+        return "200"
+
+    def _show_sources_gone(self) -> None:
+        with self.stage.step("The sources"):
+            left = self.place.listing("source", self._prefix)
+            _require(not left, f"{len(left)} sources are still there, such as {left[:3]}")
+            self.stage.good("are gone: each was deleted after its archive was verified and indexed")
+
+    def _choose(self, files: Mapping[str, DemoFile]) -> tuple[Wanted, ...]:
+        report = f"{self._prefix}reports/{self._report}"
+        plain = [key for key in files if key.startswith(f"{self._prefix}packages/")][:3]
+        special = (
+            demo_files.EMPTY,
+            demo_files.SPACES,
+            demo_files.NOT_ASCII,
+            demo_files.LONG,
+            *demo_files.TWINS,
+            demo_files.BIG,
+        )
+        keys = [*(f"{self._prefix}{key}" for key in special), *plain]
+        folder = f"{self._prefix}{demo_files.FOLDER}"
+        inside = {key: file for key, file in files.items() if key.startswith(folder)}
+        project = self.place.local["project"]
+        return (
+            Wanted(
+                f"one file by its bare name, {self._report}",
+                {"project_name": project, "filename": self._report, "retrieval_tier": "Standard"},
+                {report: files[report]},
+            ),
+            Wanted(
+                f"{len(keys)} files by their keys, the awkward ones and the big one among them",
+                {"project_name": project, "filename": keys, "retrieval_tier": "Bulk"},
+                {key: files[key] for key in keys},
+            ),
+            Wanted(
+                f"a folder by its prefix, {folder} ({len(inside)} files)",
+                {"project_name": project, "prefix": folder, "retrieval_tier": "Standard"},
+                inside,
+            ),
+        )
+
+    def _restore(self, wanted: Sequence[Wanted]) -> list[Document]:
+        with self.stage.step("POST /restore brings single files back, three requests at once"):
+            identifiers = []
+            for number, one in enumerate(wanted):
+                accepted = self.place.api.restore(one.body, idempotency_key=f"restore-{self.run}-{number}")
+                identifiers.append(str(accepted["request_id"]))
+                self.stage.say(f"{identifiers[-1]}: {one.title}")
+            self.stage.say("S3 thaws the archives (hours on AWS, about two seconds here); then the files are read out.")
+            requests: list[Document] = []
+
+            def look() -> tuple[str, bool]:
+                requests[:] = [self.place.api.status(identifier) for identifier in identifiers]
+                how = ", ".join(f"{request['state']} {request['counts']['restored']}" for request in requests)
+                return how, all(request["state"] in _ENDED for request in requests)
+
+            self.stage.await_end("restoring", look)
+            for request in requests:
+                what = f"{request['request_id']} ended {request['state']}: {request.get('reason')}, {request['counts']}"
+                _require(request["state"] == "COMPLETED", what)
+            self.stage.good("all three COMPLETED")
+            return [self.place.api.whole_status(identifier, listed="files") for identifier in identifiers]
+
+    def _compare(self, wanted: Sequence[Wanted], requests: Sequence[Document]) -> None:
+        with self.stage.step("Every restored file is compared with its original, byte by byte"):
+            compared = total = 0
+            for one, request in zip(wanted, requests, strict=True):
+                listed = {str(file["key"]): file for file in request["files"]}
+                differ = sorted(listed.keys() ^ one.files.keys())
+                _require(not differ, f"{request['request_id']} lists other files than were asked for: {differ[:3]}")
+                for key, original in one.files.items():
+                    bucket, _, restored_key = str(listed[key]["location"]).removeprefix("s3://").partition("/")
+                    restored = self.place.s3.get_object(Bucket=bucket, Key=restored_key)["Body"].read()
+                    _require(restored == original.read(), f"{key} came back different: s3://{bucket}/{restored_key}")
+                    compared += 1
+                    total += len(restored)
+            where = str(next(iter(requests[0]["files"]))["location"])
+            self.stage.say(f"They lie in the restore bucket under their own keys, such as {where}")
+            self.stage.good(f"{compared} files, {size(total)}: all equal")
+
+    def _read_notifications(self, job_id: str, request_ids: Sequence[str]) -> None:
+        with self.stage.step("Glaciate told by e-mail what happened"):
+            awaited = {job_id, *request_ids}
+            mails: list[Mapping[str, Any]] = []
+
+            def look() -> tuple[str, bool]:
+                mails.extend(self._receive(awaited))
+                missing = [name for name in awaited if not any(_tells_the_end(mail, name) for mail in mails)]
+                return f"{len(missing)} still to come", not missing
+
+            self.stage.await_end("waiting for the notifications", look)
+            self.stage.say(f"{len(mails)} messages, of which this is one:")
+            last = next(mail for mail in mails if _tells_the_end(mail, request_ids[1]))
+            self.stage.show(
+                Panel(
+                    Text(str(last["Message"]).rstrip()),
+                    title=Text(str(last["Subject"])),
+                    title_align="left",
+                    padding=(0, 1),
+                )
+            )
+            self.stage.good("one for the job, and for each restore when it was accepted and when it was done")
+
+    def _receive(self, names: Iterable[str]) -> Iterator[Mapping[str, Any]]:
+        url = str(self.place.local["notifications_url"])
+        answer = self.place.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=1)
+        for message in answer.get("Messages", []):
+            self.place.sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+            mail = json.loads(message["Body"])
+            if any(name in mail["Message"] for name in names):
+                yield mail
+
+    def _show_costs(self, job: Document, archives: int) -> None:
+        prices = price_list()
+        counts = job["counts"]
+        files, bytes_in, bytes_out = counts["archived"], counts["bytes_in"], counts["bytes_out"]
+        deep = StorageClass.DEEP_ARCHIVE
+        many, each, per_archive = 100_000_000, 10_000, 10_000
+        smaller = many * each * bytes_out // bytes_in
+        rows = (
+            (
+                f"these {files:,} files",
+                lifecycle_cost(files=files, size_bytes=bytes_in, storage_class=deep),
+                packed_cost(files=files, size_bytes=bytes_out, archives=archives, storage_class=deep),
+            ),
+            (
+                "100 million files of 10 KB",
+                lifecycle_cost(files=many, size_bytes=many * each, storage_class=deep),
+                packed_cost(files=many, size_bytes=smaller, archives=many // per_archive, storage_class=deep),
+            ),
+        )
+        with self.stage.step("What it costs on AWS, against a lifecycle rule that moves file by file"):
+            table = _table("", "once", "a month", "once", "a month", right=True)
+            table.columns[1].header, table.columns[2].header = "rule: once", "a month"
+            table.columns[3].header, table.columns[4].header = "Glaciate: once", "a month"
+            for title, rule, packed in rows:
+                table.add_row(title, *_sums(rule), *_sums(packed))
+            self.stage.show(table)
+            self.stage.say(
+                f"Prices of {prices['date']}, {prices['region']}, without compute; "
+                f"at 100 million files, {per_archive:,} to a ZIP, compressed as these were."
+            )
+            rule, packed = rows[1][1], rows[1][2]
+            self.stage.good(f"{rule.once_usd / packed.once_usd:.0f} times cheaper to archive 100 million files")
+
+
+def _sums(cost: Cost) -> tuple[str, str]:
+    return dollars(cost.once_usd), dollars(cost.monthly_usd)
+
+
+def _tells_the_end(mail: Mapping[str, Any], name: str) -> bool:
+    said = f"{mail.get('Subject')} {mail['Message']}".lower()
+    return name in said and any(word in said for word in ("completed", "restored", "archived"))
+
+
+def _require(holds: bool, otherwise: str) -> None:
+    if not holds:
+        raise DemoFailed(otherwise)
+
+
+def _indented(renderable: RenderableType) -> RenderableType:
+    grid = Table.grid()
+    grid.add_column(width=3)
+    grid.add_column(overflow="fold")
+    grid.add_row("", renderable)
+    return grid
+
+
+def _table(*columns: str, right: bool = False) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
+    for number, column in enumerate(columns):
+        table.add_column(column, overflow="fold", justify="right" if right and number else "left")
+    return table
+
+
+def _json(body: Mapping[str, Any]) -> Text:
+    return Text(json.dumps(body, ensure_ascii=False), style="cyan")
+
+
+def main() -> int:
+    """The command: 0 when everything is as it must be."""
+    console = Console(file=sys.stdout, highlight=False)
+    stage = Stage(console)
+    started = time.monotonic()
+    try:
+        settings = LocalSettings.from_environment()
+        was_up = running_server(settings) is not None
+    except (CloudFailed, SettingIsWrong) as failed:
+        console.print(Text(f"The demo failed: {failed}", style="red"))
+        return 1
+    failure: str | None = None
+    try:
+        with stage.step("The local cloud: MiniStack with the same template that goes to AWS"):
+            with redirect_stdout(io.StringIO()), console.status("   starting and deploying", spinner="dots"):
+                local = up(settings)
+            stage.good(f"up at {local['aws_endpoint_url']}, nothing on AWS is touched")
+        Demo(stage, Place.of(local), f"{datetime.now(UTC):%Y%m%d-%H%M%S}")()
+    except (CloudFailed, CommandFailed, ClientError, DemoFailed, TooFewFiles) as failed:
+        failure = str(failed)
+    finally:
+        if not was_up and os.environ.get("GLACIATE_DEMO_KEEP") != "1":
+            with one_at_a_time(settings):
+                stop(settings, keep=failure is not None)
+    console.print()
+    if failure is not None:
+        console.print(Text(f"The demo failed: {failure}", style="bold red"))
+        console.print(Text(f"What the services said is in {settings.directory}"))
+        return 1
+    console.print(Text(f"Everything came back as it was, in {time.monotonic() - started:.0f} s.", style="bold green"))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
