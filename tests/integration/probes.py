@@ -222,9 +222,11 @@ def client_of_user(server: Server, service: str, *statements: dict[str, Any]) ->
 
 
 ECHO = """
+import json, os
+
 def handler(event, context):
     __import__(event.get("module", "json"))
-    return {"statusCode": 200, "body": "{}"}
+    return {"statusCode": 200, "body": json.dumps({"file": os.path.realpath(__file__)})}
 """
 
 
@@ -232,7 +234,7 @@ def echo_function(server: Server) -> str:
     """A function that imports what it is told to; answers its ARN."""
     code = io.BytesIO()
     with zipfile.ZipFile(code, "w") as bundle:
-        bundle.writestr("main.py", ECHO)
+        bundle.writestr(zipfile.ZipInfo("main.py"), ECHO)
     arn: str = server.client("lambda").create_function(
         FunctionName=unique("function"),
         Runtime="python3.13",
@@ -497,6 +499,15 @@ def functions_import_their_bundle(server: Server) -> None:
 
     assert json.loads(called("json")["Payload"].read())["statusCode"] == 200
     assert "FunctionError" in called("ministack")
+
+
+@probes("fast cold starts")
+def fast_cold_starts(server: Server) -> None:
+    def unpacked_at(function: str) -> str:
+        answer = json.loads(server.client("lambda").invoke(FunctionName=function)["Payload"].read())
+        return str(json.loads(answer["body"])["file"])
+
+    assert unpacked_at(echo_function(server)) == unpacked_at(echo_function(server))
 
 
 @probes("fast checksums")

@@ -96,9 +96,9 @@ class LocalSettings:
         return self.directory / "jobs"
 
     @property
-    def bytecode(self) -> Path:
-        """Where compiled modules of functions and jobs are kept from one start to the next."""
-        return self.workers.parent / ".bytecode"
+    def functions(self) -> Path:
+        """Unpacked bundles of functions by digest, kept for the next start."""
+        return ROOT / "build" / ".functions"
 
     @property
     def temporary(self) -> Path:

@@ -291,7 +291,6 @@ class BatchJobs:
             "GLACIATE_LOCAL_TOKEN": os.environ["GLACIATE_LOCAL_TOKEN"],
             "PYTHONPATH": str(code),
             "PYTHONUNBUFFERED": "1",
-            "PYTHONPYCACHEPREFIX": str(self._settings.bytecode),
             "AWS_ENDPOINT_URL": os.environ["GLACIATE_LOCAL_ENDPOINT"],
             "AWS_REGION": get_region(),
             "AWS_DEFAULT_REGION": get_region(),
