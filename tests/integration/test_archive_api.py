@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 import boto3
@@ -11,7 +12,10 @@ from aws_lambda_powertools.utilities import parameters
 from moto import mock_aws
 
 from archive_intake import bootstrap, handler
+from archive_intake.adapters import DynamoJobs
+from fakes.archive_jobs import DEMO, SOURCE, a_job
 from fakes.gateway import STAGE_URL, Answer, call
+from fakes.lambda_context import FakeLambdaContext
 from glaciate import api, aws
 from glaciate.names import JobId, is_job_id, skipped_prefix
 from glaciate.tables import JOB_ITEM, JobRow, UnsentRow, bind
@@ -36,7 +40,11 @@ SAMPLE: Final[dict[str, Any]] = {
 }
 PROJECTS: Final = {
     "projects": [
-        {"name": "demo", "source_buckets": ["source-bucket", "second-bucket"]},
+        {
+            "name": "demo",
+            "source_buckets": ["source-bucket", "second-bucket"],
+            "fallback": [{"bucket": "second-bucket", "prefix": "in/{date:%Y%m%d}/"}],
+        },
         {"name": "other", "source_buckets": ["other-bucket"]},
     ]
 }
@@ -326,3 +334,53 @@ def test_the_jobs_of_a_project_are_listed(stack: Stack) -> None:
     assert rest.body["next_token"] is None
     assert {job["prefix"] for job in first.body["jobs"] + rest.body["jobs"]} == {"0/", "1/", "2/"}
     assert others.body == {"project_name": "other", "jobs": [], "fallback": [], "next_token": None}
+
+
+def test_the_schedule_starts_a_job_and_shows_its_decision(stack: Stack) -> None:
+    run = {"scheduled_time": "2026-07-01T02:00:00Z"}
+
+    first = handler.schedule(run, FakeLambdaContext())
+    again = handler.schedule(run, FakeLambdaContext())
+
+    [job] = stack.get("/archive", project_name="demo").body["jobs"]
+    [shown] = stack.get("/archive", project_name="demo").body["fallback"]
+    assert (job["bucket"], job["prefix"], job["scheduled_for"]) == ("second-bucket", "in/20260630/", "2026-06-30")
+    assert shown == {
+        "day": "2026-06-30",
+        "bucket": "second-bucket",
+        "prefix": "in/20260630/",
+        "outcome": "STARTED",
+        "decided_at": job["accepted_at"],
+        "job_id": job["job_id"],
+        "reason": None,
+    }
+    assert first == again == json.loads(json.dumps(first)) == {"sent_again": 0, "decisions": [shown]}
+    assert len(stack.commands()) == 1
+
+
+def test_the_schedule_shows_what_it_skipped_and_why(stack: Stack) -> None:
+    now = datetime.now(UTC)
+    prefix = f"in/{now - timedelta(days=1):%Y%m%d}/"
+    job_id = stack.post(SAMPLE | {"bucket_name": "second-bucket", "prefix": prefix}).body["job_id"]
+
+    handler.schedule({"scheduled_time": now.isoformat()}, FakeLambdaContext())
+
+    [shown] = stack.get("/archive", project_name="demo").body["fallback"]
+    assert (shown["outcome"], shown["prefix"], shown["job_id"]) == ("SKIPPED", prefix, job_id)
+    assert job_id in shown["reason"]
+
+
+def test_the_schedule_sends_again_what_a_crash_has_left(stack: Stack) -> None:
+    young = stack.post(SAMPLE).body["job_id"]
+    stack.commands()
+    UnsentRow("unsent", young).save()  # its call may still be at it
+    UnsentRow("unsent", "0" * 12).save()  # its job is gone
+    old = a_job("old/")
+    seen = DynamoJobs().running(DEMO, SOURCE)
+    assert DynamoJobs().accept(old, fingerprint="old", running=seen, ended=(), decision=None)
+
+    report = handler.schedule({"task": "resend"}, FakeLambdaContext())
+
+    assert report == {"sent_again": 1, "decisions": []}
+    assert [command["job_id"] for command in stack.commands()] == [old.job_id]
+    assert [row.item for row in UnsentRow.query("unsent")] == [young]

@@ -12,12 +12,14 @@ from zoneinfo import ZoneInfo
 from archive_intake.domain import (
     Decision,
     DecisionOutcome,
+    DecisionSummary,
     DuePrefix,
     Job,
     JobState,
     JobStatus,
     ProjectJobs,
     RunningJobs,
+    ScheduledRun,
     WantedJob,
     covering_job,
     decision_summary_of,
@@ -333,3 +335,34 @@ class RunFallback:
             },
         )
         count(f"Fallback{decision.outcome.capitalize()}")
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleReport:
+    """What a run of the schedule did."""
+
+    sent_again: int
+    decisions: tuple[DecisionSummary, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RunSchedule:
+    """Sends again what is unsent; and, where the fallback is due, runs it. Harmless twice, as both are."""
+
+    resend: ResendUnsent
+    fallback: RunFallback
+    now: Clock
+
+    def __call__(self, run: ScheduledRun, *, correlation_id: str) -> ScheduleReport:
+        """Whatever becomes of the fallback, the unsent is sent.
+
+        Raises:
+            ExceptionGroup: some of the fallback's steps failed.
+        """
+        decisions: tuple[Decision, ...] = ()
+        try:
+            if run.task == "fallback":
+                decisions = self.fallback(run.scheduled_time or self.now(), correlation_id=correlation_id)
+        finally:
+            sent_again = self.resend()
+        return ScheduleReport(sent_again, tuple(decision_summary_of(decision) for decision in decisions))

@@ -11,6 +11,7 @@ from archive_intake.application import (
     ListJobs,
     ResendUnsent,
     RunFallback,
+    RunSchedule,
     SendAccepted,
 )
 from archive_intake.settings import IntakeSettings
@@ -77,15 +78,17 @@ def list_jobs() -> ListJobs:
 
 
 @cache
-def run_fallback() -> RunFallback:
-    """Runs the fallback schedule."""
+def run_schedule() -> RunSchedule:
+    """Runs the schedule: what is unsent, and the fallback."""
     here = settings()
-    zone = ZoneInfo(here.schedule_timezone)
-    stage_url = here.api_url.rstrip("/") or None
-    return RunFallback(_projects(), _jobs(), _decisions(), accept_archive(), utc_now, zone, here.topic_arn, stage_url)
-
-
-@cache
-def resend_unsent() -> ResendUnsent:
-    """Heals what a crash has left."""
-    return ResendUnsent(_jobs(), _send(), utc_now)
+    fallback = RunFallback(
+        projects=_projects(),
+        jobs=_jobs(),
+        decisions=_decisions(),
+        accept=accept_archive(),
+        now=utc_now,
+        zone=ZoneInfo(here.schedule_timezone),
+        topic_arn=here.topic_arn,
+        stage_url=here.api_url.rstrip("/") or None,
+    )
+    return RunSchedule(ResendUnsent(_jobs(), _send(), utc_now), fallback, utc_now)

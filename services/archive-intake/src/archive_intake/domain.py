@@ -5,8 +5,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from enum import StrEnum
 from hashlib import sha256
+from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
 
+from pydantic import BaseModel, BeforeValidator, ConfigDict
 from pydantic_core import to_json
 
 from glaciate.contracts import CorrelationId
@@ -14,7 +16,7 @@ from glaciate.costs import Cost, lifecycle_cost, packed_cost, price_list
 from glaciate.jobs import JobOrder
 from glaciate.names import JobId
 from glaciate.projects import FallbackSchedule
-from glaciate.requests import ArchiveRequest
+from glaciate.requests import ArchiveRequest, Moment
 
 
 class JobState(StrEnum):
@@ -122,6 +124,19 @@ class RunningJobs:
     def meeting(self, prefix: str) -> tuple[RunningJob, ...]:
         """Those over a prefix that overlaps."""
         return tuple(job for job in self.jobs if overlap(job.prefix, prefix))
+
+
+def _filled_in(value: object) -> object:
+    return None if isinstance(value, str) and value.startswith("<aws.scheduler.") else value
+
+
+class ScheduledRun(BaseModel):
+    """What the schedule asks for. A placeholder that nobody has filled in counts as left out."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    task: Literal["fallback", "resend"] = "fallback"
+    scheduled_time: Annotated[Moment | None, BeforeValidator(_filled_in)] = None
 
 
 class DecisionOutcome(StrEnum):

@@ -5,8 +5,10 @@ from typing import Any
 
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.utilities.typing import LambdaContext
+from pydantic_core import to_jsonable_python
 
 from archive_intake import bootstrap
+from archive_intake.domain import ScheduledRun
 from glaciate.api import (
     correlation_id,
     idempotency_key,
@@ -19,7 +21,7 @@ from glaciate.api import (
     stage_url,
 )
 from glaciate.requests import ArchiveAnswer, ArchiveRequest, PageQuery, ProjectPageQuery
-from glaciate.telemetry import entry_point
+from glaciate.telemetry import correlated, entry_point
 
 app = new_api()
 
@@ -64,3 +66,13 @@ def jobs() -> Response[str]:
 def api(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """API Gateway's proxy integration."""
     return serve(app, event, context)
+
+
+@entry_point
+def schedule(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """EventBridge Scheduler: every few minutes `{"task": "resend"}`; by the fallback's cron `{"scheduled_time": …}`."""
+    run = ScheduledRun.model_validate(event)
+    with correlated(context.aws_request_id):
+        report = bootstrap.run_schedule()(run, correlation_id=context.aws_request_id)
+    answer: dict[str, Any] = to_jsonable_python(report)
+    return answer
