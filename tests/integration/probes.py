@@ -196,7 +196,8 @@ def role_for(server: Server, service: str, *statements: dict[str, Any]) -> str:
     """A role the service may assume, with these rights; answers its ARN."""
     iam = server.client("iam")
     name = unique("role")
-    trust = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": service}}
+    ours = {"StringEquals": {"aws:SourceAccount": ACCOUNT}}
+    trust = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": service}, "Condition": ours}
     arn: str = iam.create_role(
         RoleName=name, AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [trust]})
     )["Role"]["Arn"]
@@ -499,6 +500,27 @@ def functions_import_their_bundle(server: Server) -> None:
 
     assert json.loads(called("json")["Payload"].read())["statusCode"] == 200
     assert "FunctionError" in called("ministack")
+
+
+@probes("aws:SecureTransport")
+def secure_transport(server: Server) -> None:
+    bucket = bucket_of(server)
+    resources = [f"arn:aws:s3:::{bucket}", f"arn:aws:s3:::{bucket}/*"]
+    only_tls = {
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "s3:*",
+        "Resource": resources,
+        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+    }
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [only_tls]})
+    server.client("s3").put_bucket_policy(Bucket=bucket, Policy=policy)
+    user = client_of_user(server, "s3", {"Effect": "Allow", "Action": "s3:PutObject", "Resource": resources})
+
+    user.put_object(Bucket=bucket, Key="key", Body=b"body")
+
+    with pytest.raises(ClientError, match="AccessDenied"):
+        user.get_object(Bucket=bucket, Key="key")
 
 
 @probes("fast cold starts")

@@ -5,7 +5,7 @@ twice: against this server (it must be filled) and against MiniStack alone (it m
 upgrade of MiniStack tells which fills can go. `infra/local/README.md` lists them for a reader.
 """
 
-from glaciate_local.gaps import apigateway, batch, cloudformation, events, functions, s3_checksums, s3_thaw, sqs
+from glaciate_local.gaps import apigateway, batch, cloudformation, events, functions, iam, s3_checksums, s3_thaw, sqs
 from glaciate_local.gaps.gap import Gap
 
 GAPS: tuple[Gap, ...] = (
@@ -14,6 +14,7 @@ GAPS: tuple[Gap, ...] = (
     *cloudformation.GAPS,
     *events.GAPS,
     *functions.GAPS,
+    *iam.GAPS,
     *s3_checksums.GAPS,
     *s3_thaw.GAPS,
     *sqs.GAPS,

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ministack.core.iam_evaluator import evaluate_trust_policy
+from ministack.core.iam_evaluator import EvalContext, evaluate_trust_policy
 from ministack.core.responses import get_account_id, get_region, new_uuid
 from ministack.services import eventbridge, iam, sts
 
@@ -27,6 +27,7 @@ Record = dict[str, Any]
 LIVE = ("SUBMITTED", "PENDING", "RUNNABLE", "STARTING", "RUNNING")
 OVER = ("SUCCEEDED", "FAILED")
 TIMED_OUT = "Job attempt duration exceeded timeout"
+TASKS = "ecs-tasks.amazonaws.com"
 EXITED = "Essential container in task exited"
 
 
@@ -62,12 +63,21 @@ def session_of_role(role_arn: str, session_name: str) -> dict[str, str]:
     role = iam._roles.get(role_name)
     if role is None:
         raise JobCannotStart(f"ECS was unable to assume the role '{role_arn}': there is no such role")
-    root = f"arn:aws:iam::{get_account_id()}:root"
-    trusts_tasks = "ecs-tasks.amazonaws.com" in json.dumps(role["AssumeRolePolicyDocument"])
-    if not (trusts_tasks and evaluate_trust_policy(role["AssumeRolePolicyDocument"], root)):
-        raise JobCannotStart(
-            f"ECS was unable to assume the role '{role_arn}': its trust policy does not name ecs-tasks.amazonaws.com"
-        )
+    policy = role["AssumeRolePolicyDocument"]
+    task = EvalContext(
+        principal_arn=f"arn:aws:iam::{get_account_id()}:root",
+        principal_type="Service",
+        principal_account=get_account_id(),
+        action="sts:AssumeRole",
+        resource_arn=role_arn,
+        region=get_region(),
+        service_context={
+            "aws:sourceaccount": get_account_id(),
+            "aws:sourcearn": f"arn:aws:ecs:{get_region()}:{get_account_id()}:task/local",
+        },
+    )
+    if TASKS not in json.dumps(policy) or not evaluate_trust_policy(policy, task.principal_arn, task):
+        raise JobCannotStart(f"ECS was unable to assume the role '{role_arn}': its trust policy does not let {TASKS}")
     digest = hashlib.sha256(f"{role_arn}:{session_name}:{new_uuid()}".encode()).hexdigest()
     credentials = {
         "AWS_ACCESS_KEY_ID": f"ASIA{digest[:16].upper()}",
@@ -205,7 +215,9 @@ class BatchJobs:
         folder.mkdir(parents=True, exist_ok=True)
         output = folder / f"attempt-{attempt}.log"
         container = record["container"]
-        container["logStreamName"] = f"{record['_definitionName']}/default/{new_uuid().replace('-', '')}"
+        options = (container.get("logConfiguration") or {}).get("options") or {}
+        stream = options.get("awslogs-stream-prefix") or record["_definitionName"]
+        container["logStreamName"] = f"{stream}/default/{new_uuid().replace('-', '')}"
         started = now_ms()
         try:
             environment = self._environment(record, attempt, folder)
