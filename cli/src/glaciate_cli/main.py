@@ -305,9 +305,9 @@ def _go_on(
         if invocation.screen.as_json:
             invocation.screen.document(accepted)
         else:
-            show_accepted(invocation.screen, accepted, identifier)
+            show_accepted(invocation.screen, accepted, identifier, followed=False)
         return Exit.FINE
-    show_accepted(invocation.screen, accepted, identifier)
+    show_accepted(invocation.screen, accepted, identifier, followed=True)
     document = invocation.watch(api, identifier, at_most_seconds=timeout)
     return _finish(invocation, api, document, identifier, everything=False)
 

@@ -39,6 +39,13 @@ def safe(value: object) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(value))
 
 
+def _console(*, stderr: bool) -> Console:
+    """Wraps at words on a terminal, and nowhere else."""
+    console = Console(stderr=stderr, highlight=False, markup=False, emoji=False)
+    console.soft_wrap = not console.is_terminal
+    return console
+
+
 class View(Protocol):
     """How one kind of document looks while it changes."""
 
@@ -54,10 +61,8 @@ class Screen:
     """Where a command shows things. With `as_json`, standard output gets documents only, and everything else goes to standard error."""
 
     as_json: bool = False
-    out: Console = field(default_factory=lambda: Console(highlight=False, markup=False, emoji=False, soft_wrap=True))
-    err: Console = field(
-        default_factory=lambda: Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
-    )
+    out: Console = field(default_factory=lambda: _console(stderr=False))
+    err: Console = field(default_factory=lambda: _console(stderr=True))
 
     @property
     def lively(self) -> bool:
@@ -88,7 +93,7 @@ class Screen:
             return
         for name, value in listed:
             table.add_row(name, value)
-        self.out.print(table, soft_wrap=False)
+        self.out.print(table)
 
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
         """A list: a table on a terminal, tab-separated lines under a line of names in a pipe."""
@@ -101,7 +106,7 @@ class Screen:
             table.add_column(column, overflow="fold")
         for row in rows:
             table.add_row(*(Text(safe(value)) for value in row))
-        self.out.print(table, soft_wrap=False)
+        self.out.print(table)
 
     @contextmanager
     def following(self, view: View) -> Iterator["Follower"]:

@@ -46,10 +46,9 @@ def _count(document: Mapping[str, Any], name: str) -> int:
 
 
 def _bar(done: int, total: int) -> RenderableType:
-    if not total:
-        return ProgressBar(total=None, width=40, pulse=True)
+    bar = ProgressBar(total=total or None, completed=min(done, total), width=40, pulse=not total)
     grid = Table.grid(padding=(0, 1))
-    grid.add_row(ProgressBar(total=total, completed=min(done, total), width=40), Text(f"{done:,} of {total:,} files"))
+    grid.add_row(bar, Text(f"{done:,} of {total:,} files" if total else ""))
     return grid
 
 
@@ -71,7 +70,7 @@ class Progress:
         state = str(document.get("state"))
         self.spinner.update(text=Text.assemble((self.identifier, "bold"), "  ", _WORDS.get(state, state)))
         done, total = self._done(document)
-        facts = [*self._facts(document), f"{time.monotonic() - self.started:.0f} s"]
+        facts = [*self._facts(document)[1:], f"{time.monotonic() - self.started:.0f} s"]
         return Group(self.spinner, _bar(done, total), Text(", ".join(facts), style="dim"))
 
     def _done(self, document: Mapping[str, Any]) -> tuple[int, int]:
@@ -125,18 +124,20 @@ def _facts(document: Mapping[str, Any]) -> Iterable[tuple[str, object]]:
                 for label, count in value.items()
                 if isinstance(count, int)
             )
+        elif isinstance(value, Mapping) and all(isinstance(inner, Mapping) for inner in value.values()):
+            yield from ((f"{name}, {label}".replace("_", " "), _fact_list(inner)) for label, inner in value.items())
         elif isinstance(value, Mapping):
-            yield name.replace("_", " "), "; ".join(_fact(label, inner) for label, inner in value.items())
+            yield name.replace("_", " "), _fact_list(value)
         elif isinstance(value, list):
             yield name.replace("_", " "), ", ".join(str(entry) for entry in value)
         else:
             yield name.replace("_", " "), _amount(name, value)
 
 
-def _fact(name: str, value: Any) -> str:
-    if isinstance(value, Mapping):
-        return f"{name.replace('_', ' ')}: {', '.join(_fact(label, inner) for label, inner in value.items())}"
-    return f"{name.removesuffix('_usd').replace('_', ' ')} {_amount(name, value)}"
+def _fact_list(values: Mapping[str, Any]) -> str:
+    return ", ".join(
+        f"{name.removesuffix('_usd').replace('_', ' ')} {_amount(name, value)}" for name, value in values.items()
+    )
 
 
 def _amount(name: str, value: Any) -> object:
@@ -171,13 +172,14 @@ def _show_files(screen: Screen, files: list[Mapping[str, Any]], *, with_files: b
         screen.say(f"{len(files) - len(shown):,} more files; --all shows them.")
 
 
-def show_accepted(screen: Screen, document: Mapping[str, Any], identifier: str) -> None:
+def show_accepted(screen: Screen, document: Mapping[str, Any], identifier: str, *, followed: bool) -> None:
     """What was accepted and how to ask for it; a dry run's answer has no id and is shown whole."""
     if not identifier:
         screen.pairs(_facts(document))
         return
     kind = "Restore request" if is_request_id(identifier) else "Archive job"
-    screen.say(f"{kind} {safe(identifier)} accepted. Follow it: glaciate status {safe(identifier)} --watch")
+    how = "" if followed else f" Follow it: glaciate status {safe(identifier)} --watch"
+    screen.say(f"{kind} {safe(identifier)} accepted.{how}")
 
 
 def show_listing(screen: Screen, entries: Iterable[Mapping[str, Any]]) -> None:
