@@ -13,11 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import Any, Final
 
-import boto3
-from botocore.config import Config
-from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 from rich.console import Console, RenderableType
 from rich.panel import Panel
@@ -26,18 +23,15 @@ from rich.text import Text
 
 from glaciate.costs import Cost, lifecycle_cost, packed_cost, price_list
 from glaciate.requests import StorageClass
-from glaciate_cli.api import Document, GlaciateApi
+from glaciate_cli.api import Document
 from glaciate_cli.errors import CommandFailed
 from glaciate_cli.screen import dollars, size
 from glaciate_local import demo_files
 from glaciate_local.cloud import CloudFailed, one_at_a_time, running_server, stop
 from glaciate_local.demo_files import DemoFile, TooFewFiles
+from glaciate_local.place import Place
 from glaciate_local.settings import LocalSettings, SettingIsWrong
 from glaciate_local.up import up
-
-if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
-    from mypy_boto3_sqs import SQSClient
 
 FILES_PER_ARCHIVE: Final = 600
 MEGABYTES_PER_ARCHIVE: Final = 10
@@ -95,40 +89,6 @@ class Stage:
                     msg = f"{doing}: not ended after {_PATIENCE_SECONDS} s ({how})"
                     raise DemoFailed(msg)
                 time.sleep(0.3)
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """The local cloud, as a client sees it."""
-
-    local: Mapping[str, Any]
-    api: GlaciateApi
-    s3: "S3Client"
-    sqs: "SQSClient"
-
-    @classmethod
-    def of(cls, local: Mapping[str, Any]) -> "Place":
-        """Clients for what `local.json` names."""
-        keys = {"aws_access_key_id": local["access_key_id"], "aws_secret_access_key": local["secret_access_key"]}
-        session = boto3.Session(region_name=local["region"], **keys)
-        config = Config(max_pool_connections=_THREADS, s3={"addressing_style": "path"})
-        address = local["aws_endpoint_url"]
-        credentials = Credentials(local["access_key_id"], local["secret_access_key"])
-        return cls(
-            local=local,
-            api=GlaciateApi(url=local["api_url"], region=local["region"], credentials=credentials),
-            s3=session.client("s3", endpoint_url=address, config=config),
-            sqs=session.client("sqs", endpoint_url=address, config=config),
-        )
-
-    def bucket(self, role: str) -> str:
-        """The name of the source, vault, work or restore bucket."""
-        return cast(str, self.local["buckets"][role])
-
-    def listing(self, role: str, prefix: str) -> list[tuple[str, int]]:
-        """Keys and sizes under a prefix."""
-        pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket(role), Prefix=prefix)
-        return [(found["Key"], found["Size"]) for page in pages for found in page.get("Contents", [])]
 
 
 @dataclass(frozen=True, slots=True)
