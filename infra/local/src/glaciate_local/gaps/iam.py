@@ -1,6 +1,9 @@
 """What IAM is told of a request."""
 
+import os
+
 from ministack import app
+from ministack.core import iam_evaluator
 
 from glaciate_local.gaps.gap import Gap
 from glaciate_local.settings import LocalSettings
@@ -16,4 +19,16 @@ def count_loopback_as_tls(_: LocalSettings) -> None:
     app.pin_request_origin = pin
 
 
-GAPS = (Gap("aws:SecureTransport", "is called over TLS, and policies may demand it", count_loopback_as_tls),)
+def know_the_root_by_its_key(_: LocalSettings) -> None:
+    """Take nobody but the holder of this server's random key for the root; MiniStack takes whoever calls himself `test`."""
+
+    def is_root(access_key_id: str) -> bool:
+        return not access_key_id or access_key_id == os.environ["AWS_ACCESS_KEY_ID"]
+
+    iam_evaluator.is_root_access_key = is_root
+
+
+GAPS = (
+    Gap("aws:SecureTransport", "is called over TLS, and policies may demand it", count_loopback_as_tls),
+    Gap("well-known keys", "refuses keys it did not give", know_the_root_by_its_key),
+)
