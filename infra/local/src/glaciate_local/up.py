@@ -63,7 +63,11 @@ def up(settings: LocalSettings, *, template: Path = TEMPLATE, root: Path = ROOT)
 def stack_parameters() -> dict[str, str]:
     """What the local deployment sets; everything else is the template's default, as on AWS."""
     project = {"name": PROJECT, "source_buckets": [SOURCE_BUCKET]}
-    return {"ProjectsDocument": json.dumps({"projects": [project]})}
+    return {
+        "ProjectsDocument": json.dumps({"projects": [project]}),
+        "SourceResources": f"arn:aws:s3:::{SOURCE_BUCKET},arn:aws:s3:::{SOURCE_BUCKET}/*",
+        "Tracing": "PassThrough",  # MiniStack refuses X-Ray segments
+    }
 
 
 def contract(settings: LocalSettings, server: Server, outputs: Mapping[str, str]) -> dict[str, Any]:
@@ -125,7 +129,7 @@ def notifications_of(server: Server, topic_arn: str) -> str:
 
 def wait_until_healthy(local: Mapping[str, Any]) -> None:
     """Ask the API for a job that does not exist until it says so itself."""
-    url = f"{local['api_url']}/archive/is-anyone-there"
+    url = f"{local['api_url']}/archive/000000000000"
     credentials = Credentials(local["access_key_id"], local["secret_access_key"])
     deadline = time.monotonic() + HEALTHY_SECONDS
     while True:
