@@ -24,7 +24,6 @@ USER = "glaciate-local"
 NOTIFICATIONS = "glaciate-local-notifications"
 TEMPLATE = ROOT / "infra" / "template.yaml"
 HEALTHY_SECONDS = 30.0
-NO_JOB = "0" * 12
 QUEUES = {
     "pack": "PackQueueUrl",
     "pack_dlq": "PackDeadLettersUrl",
