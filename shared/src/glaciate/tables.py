@@ -4,9 +4,10 @@ files     n = project#basename          d = bucket/head#sealed-at + archive id  
 archives  owner = project#bucket        range_id = first_key#archive_id            one row an archive: range, object, state, lease
 jobs      id = job or request id        item = job | request | part#<archive>      counters and states, moved conditionally
           id = waiting#<archive id>     item = <request id>                        who waits for an archive
-      id = running#project#bucket   item = # | <job id>                        a version, and the prefixes being archived
-      id = unsent                   item = <job id>                            accepted, its first message not known to be sent
-      id = fallback#project         item = <day>#<rule>                        what the fallback schedule decided
+          id = running#project#bucket   item = # | <job id>                        a version, and the prefixes being archived
+          id = job or request id        item = told#<event>#<outcome>              people were told so
+          id = unsent                   item = <job id>                            accepted, its first message not known to be sent
+          id = fallback#project         item = <day>#<rule>                        what the fallback schedule decided
 """
 
 from datetime import UTC, datetime
@@ -296,6 +297,17 @@ class FallbackRow(_JobsTable):
     reason = UnicodeAttribute(null=True)
 
 
+class ToldRow(_JobsTable):
+    """A fact about a job or request that people were told; beside the row it is about."""
+
+    class Meta:
+        """Bound by `bind`."""
+
+        table_name = "unbound"
+
+    told_at = UTCDateTimeAttribute()
+
+
 WAITING_LIST: Final = "waiting"
 RUNNING_VERSION_ITEM: Final = "#"  # sorts before every job id: read first
 UNSENT: Final = "unsent"
@@ -346,7 +358,7 @@ def bind(*, files: str | None = None, archives: str | None = None, jobs: str | N
     for names, models in (
         (files, (FileRow,)),
         (archives, (ArchiveRow,)),
-        (jobs, (JobRow, RequestRow, PartRow, WaiterRow, RunningRow, UnsentRow, FallbackRow)),
+        (jobs, (JobRow, RequestRow, PartRow, WaiterRow, RunningRow, UnsentRow, FallbackRow, ToldRow)),
     ):
         if names is not None:
             for model in models:

@@ -1,0 +1,235 @@
+"""What people are told, in words they can read, and the same for machines. No AWS here."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+from pydantic_core import to_json
+
+from glaciate.contracts import Event
+from glaciate.events import ArchiveJobCompleted, FailedFile, Outcome, RestoreAccepted, RestoreCompleted
+
+TellableEvent = ArchiveJobCompleted | RestoreAccepted | RestoreCompleted
+
+MAX_SUBJECT_CHARACTERS: Final = 99  # SNS: under 100, ASCII, no line breaks
+MAX_TEXT_BYTES: Final = 128 * 1024  # SNS: 256 KB with all attributes, so each takes less than half
+MAX_DOCUMENT_BYTES: Final = 100 * 1024
+_MAX_REASON_CHARACTERS: Final = 300
+_MAX_FACT_CHARACTERS: Final = 2_000
+_LABEL_WIDTH: Final = 13
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """One message: `subject` and `text` for people; `attributes` to filter by; `document`, the event as JSON, for programs."""
+
+    about: str
+    fact: str
+    subject: str
+    text: str
+    attributes: tuple[tuple[str, str], ...]
+    document: str
+
+
+def notice_of(event: TellableEvent) -> Notice:
+    """What to say about an event."""
+    match event:
+        case ArchiveJobCompleted():
+            return _job_ended(event)
+        case RestoreAccepted():
+            return _restore_accepted(event)
+        case RestoreCompleted():
+            return _restore_ended(event)
+
+
+_JOB_HEADLINES: Final = {
+    Outcome.COMPLETED: ("Archived", "Everything was archived."),
+    Outcome.PARTIAL: ("Archived in part", "Some files were not archived. They are where they were; nothing is lost."),
+    Outcome.FAILED: ("Archiving failed", "Archiving failed. What was not archived is where it was; nothing is lost."),
+    Outcome.CANCELLED: ("Archiving cancelled", "Archiving was cancelled. What was not archived is where it was."),
+}
+
+_RESTORE_HEADLINES: Final = {
+    Outcome.COMPLETED: ("Restored", "Every archived file that was asked for is there, and checked."),
+    Outcome.PARTIAL: ("Restored in part", "Some files could not be restored. The others are there, checked."),
+    Outcome.FAILED: ("Restoring failed", "No file could be restored."),
+    Outcome.CANCELLED: ("Restoring cancelled", "The restore was cancelled. What was restored before is there."),
+}
+
+
+def _job_ended(event: ArchiveJobCompleted) -> Notice:
+    headline, sentence = _JOB_HEADLINES[event.outcome]
+    address = f"s3://{event.bucket}/{event.prefix}"
+    packed = f" ({event.bytes_out / event.bytes_in:.0%} of it)" if event.bytes_in else ""
+    facts = (
+        ("Project", event.project),
+        ("Job", event.job_id),
+        ("From", address),
+        ("Outcome", event.outcome),
+        ("Files", f"{event.archived:,} archived, {event.skipped:,} skipped, {event.failed:,} failed"),
+        ("Archives", f"{event.archives:,}"),
+        ("Size", f"{_size(event.bytes_in)} read, {_size(event.bytes_out)} kept{packed}"),
+        ("Reason", event.reason),
+    )
+    look = "What was skipped or failed, file by file" if event.skipped or event.failed else "How the job stands"
+    return Notice(
+        about=event.job_id,
+        fact=f"{event.name}#{event.outcome}",
+        subject=_subject(f"{headline}: {event.project} {address}"),
+        text=_text(
+            sentence, facts, more=_whereabouts(look, event.status_url, event.job_id), trail=event.correlation_id
+        ),
+        attributes=_attributes(event, about=event.job_id, project=event.project, outcome=event.outcome),
+        document=_document(event),
+    )
+
+
+def _restore_accepted(event: RestoreAccepted) -> Notice:
+    expected = f"by {_moment(event.expected_by)}" if event.expected_by else "not known yet; the address below will say"
+    facts = (
+        ("Project", event.project),
+        ("Request", event.request_id),
+        ("Wanted", event.wanted),
+        ("Files", f"{event.files:,}" if event.files is not None else "being looked up"),
+        ("Expected", expected),
+    )
+    sentence = "The restore was accepted. You will be told again when it has ended."
+    look = _whereabouts("How the restore stands", event.status_url, event.request_id)
+    return Notice(
+        about=event.request_id,
+        fact=event.name,
+        subject=_subject(f"Restore accepted: {event.project} {event.wanted}"),
+        text=_text(sentence, facts, more=look, trail=event.correlation_id),
+        attributes=_attributes(event, about=event.request_id, project=event.project, outcome="ACCEPTED"),
+        document=_document(event),
+    )
+
+
+def _restore_ended(event: RestoreCompleted) -> Notice:
+    headline, sentence = _RESTORE_HEADLINES[event.outcome]
+    there = event.restored > 0
+    counts = (
+        f"{event.restored:,} of {event.files:,} restored, {event.failed:,} failed, {event.missing:,} never archived"
+    )
+    facts = (
+        ("Project", event.project),
+        ("Request", event.request_id),
+        ("Wanted", event.wanted),
+        ("Outcome", event.outcome),
+        ("Files", counts),
+        ("Where", event.location if there else None),
+        ("Until", _moment(event.available_until) if there and event.available_until else None),
+        ("Reason", event.reason),
+    )
+    what = "Every file, and where it is" if event.outcome is Outcome.COMPLETED else "Every file, where it is or why not"
+    look = _whereabouts(what, event.status_url, event.request_id)
+    return Notice(
+        about=event.request_id,
+        fact=f"{event.name}#{event.outcome}",
+        subject=_subject(f"{headline}: {event.project} {event.wanted}"),
+        text=_text(sentence, facts, event.failures, failed=event.failed, more=look, trail=event.correlation_id),
+        attributes=_attributes(event, about=event.request_id, project=event.project, outcome=event.outcome),
+        document=_document(event),
+    )
+
+
+def _text(
+    sentence: str,
+    facts: Iterable[tuple[str, str | None]],
+    failures: tuple[FailedFile, ...] = (),
+    *,
+    failed: int = 0,
+    more: str,
+    trail: str,
+) -> str:
+    lines = (
+        f"{label + ':':<{_LABEL_WIDTH}}{_visible(_cut(value, _MAX_FACT_CHARACTERS))}" for label, value in facts if value
+    )
+    head = [sentence, "", *lines]
+    tail = ["", more, "", f"If you ask about this message, give this id: {_visible(trail)}", ""]
+    room = MAX_TEXT_BYTES - len("\n".join([*head, *tail]).encode())
+    return "\n".join([*head, *_failure_lines(failures, failed=max(failed, len(failures)), room=room), *tail])
+
+
+def _failure_lines(failures: tuple[FailedFile, ...], *, failed: int, room: int) -> Iterator[str]:
+    if not failures:
+        return
+    yield ""
+    yield "What failed:"
+    named = 0
+    room -= 200  # for these two lines and the last
+    for failure in failures:
+        line = f"  {_visible(failure.key)}: {_visible(_cut(failure.reason, _MAX_REASON_CHARACTERS))}"
+        room -= len(line.encode()) + 1
+        if room < 0:
+            break
+        named += 1
+        yield line
+    if failed > named:
+        yield f"  and {failed - named:,} more"
+
+
+def _whereabouts(what: str, status_url: str | None, about: str) -> str:
+    return f"{what}: {status_url}" if status_url else f"{what}: glaciate status {about}"
+
+
+def _subject(text: str) -> str:
+    return _cut(_visible(text).encode("ascii", "replace").decode(), MAX_SUBJECT_CHARACTERS)
+
+
+def _cut(text: str, characters: int) -> str:
+    return text if len(text) <= characters else f"{text[: characters - 3]}..."
+
+
+def _attributes(event: Event, *, about: str, project: str, outcome: str) -> tuple[tuple[str, str], ...]:
+    return (
+        ("event", event.name),
+        ("outcome", outcome),
+        ("project", project),
+        ("id", about),
+        ("correlation_id", _visible(event.correlation_id) or "none"),
+    )
+
+
+def _document(event: Event) -> str:
+    """The event's fields and `event`, its name; ASCII, so that no character of a key can make a subscriber stumble.
+
+    Where it would be too long, `failures` is left out, `failures_left_out` counts them, and `reason` is cut.
+    """
+    fields = {"event": event.name, **event.model_dump(mode="json", exclude={"topic_arn"})}
+    document = _ascii_json(fields)
+    if len(document) <= MAX_DOCUMENT_BYTES:
+        return document
+    left_out = len(fields.get("failures", ()))
+    reason = _cut(fields.get("reason") or "", _MAX_FACT_CHARACTERS) or None
+    return _ascii_json({**fields, "reason": reason, "failures": [], "failures_left_out": left_out})
+
+
+def _ascii_json(fields: dict[str, object]) -> str:
+    text = to_json(fields).decode()
+    return "".join(character if " " <= character <= "~" else _escaped(character) for character in text)
+
+
+def _escaped(character: str) -> str:
+    units = character.encode("utf-16-be")
+    return "".join(f"\\u{units[at]:02x}{units[at + 1]:02x}" for at in range(0, len(units), 2))
+
+
+def _visible(text: str) -> str:
+    """The text with every character that cannot be seen written out: a key may hold line breaks, and must not forge a line."""
+    return "".join(character if character.isprintable() else _escaped(character) for character in text)
+
+
+def _moment(moment: datetime) -> str:
+    there = moment.astimezone(UTC) if moment.tzinfo else moment
+    return f"{there:%Y-%m-%d %H:%M} UTC"
+
+
+def _size(size_bytes: int) -> str:
+    size = float(size_bytes)
+    for unit in ("bytes", "kB", "MB", "GB", "TB", "PB"):
+        if size < 999.5 or unit == "PB":
+            break
+        size /= 1000
+    return f"{size_bytes:,} bytes" if unit == "bytes" else f"{size:.3g} {unit}"

@@ -1,0 +1,22 @@
+"""What the notifier needs of the world."""
+
+from typing import Protocol
+
+from notifier.domain import Notice
+
+
+class Topics(Protocol):
+    """Where people listen."""
+
+    def tell(self, topic_arn: str, notice: Notice) -> None:
+        """Tells everybody who listens to a topic."""
+
+
+class Told(Protocol):
+    """What people were told already."""
+
+    def knows(self, notice: Notice) -> bool:
+        """Whether this fact about this job or request was told."""
+
+    def note(self, notice: Notice) -> None:
+        """Remembers that it was. Twice is as good as once."""

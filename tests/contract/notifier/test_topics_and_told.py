@@ -1,0 +1,88 @@
+"""Telling and remembering: the fakes keep the same promises as SNS and DynamoDB, and SNS takes what is told."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from fakes.notifier import FakeTold
+from fakes.told_events import job_ended, restore_ended
+from glaciate.events import FailedFile, Outcome
+from glaciate.tables import ToldRow, bind
+from notifier.adapters import DynamoTold, SnsTopics
+from notifier.domain import notice_of
+from notifier.ports import Told
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs.type_defs import MessageTypeDef
+
+
+@pytest.fixture(params=["fake", "dynamodb"])
+def told(request: pytest.FixtureRequest) -> Iterator[Told]:
+    if request.param == "fake":
+        yield FakeTold()
+        return
+    with mock_aws():
+        bind(jobs="jobs")
+        ToldRow.create_table(billing_mode="PAY_PER_REQUEST")
+        yield DynamoTold(lambda: datetime(2026, 7, 1, tzinfo=UTC))
+
+
+def test_a_fact_is_known_once_it_was_noted_and_no_other_is(told: Told) -> None:
+    notice = notice_of(job_ended())
+    others = [notice_of(job_ended(Outcome.FAILED)), replace(notice, about="1n4a0a02swe7")]
+    assert not told.knows(notice)
+
+    told.note(notice)
+    told.note(notice)
+
+    assert told.knows(notice)
+    assert not any(told.knows(other) for other in others)
+
+
+def published(*, fifo: bool) -> "list[MessageTypeDef]":
+    sns, sqs = boto3.client("sns"), boto3.client("sqs")
+    suffix = ".fifo" if fifo else ""
+    topic = sns.create_topic(Name=f"glaciate{suffix}", Attributes={"FifoTopic": "true"} if fifo else {})["TopicArn"]
+    queue = sqs.create_queue(QueueName=f"people{suffix}", Attributes={"FifoQueue": "true"} if fifo else {})["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
+    failure = FailedFile(key="Übersicht \x01 日本.csv", reason="damaged")
+
+    SnsTopics(sns).tell(topic, notice_of(restore_ended(Outcome.PARTIAL, failed=1, failures=(failure,))))
+
+    answer = sqs.receive_message(
+        QueueUrl=queue, MaxNumberOfMessages=10, MessageSystemAttributeNames=["MessageGroupId", "MessageDeduplicationId"]
+    )
+    return answer["Messages"]
+
+
+def test_a_subscriber_gets_text_subject_and_attributes() -> None:
+    with mock_aws():
+        [message] = published(fifo=False)
+
+    told = json.loads(message["Body"])
+    attributes = {name: value["Value"] for name, value in told["MessageAttributes"].items()}
+    assert told["Subject"] == "Restored in part: demo logs/2026/*"
+    assert "Übersicht \\u0001 日本.csv: damaged" in told["Message"]
+    assert (attributes["event"], attributes["outcome"], attributes["id"]) == (
+        "RestoreCompleted.v1",
+        "PARTIAL",
+        "r-1n4a0a02swe6",
+    )
+    assert json.loads(attributes["json"])["failures"] == [{"key": "Übersicht \x01 日本.csv", "reason": "damaged"}]
+
+
+def test_a_fifo_topic_is_told_in_order_and_once() -> None:
+    with mock_aws():
+        [message] = published(fifo=True)
+
+    assert message["Attributes"] == {
+        "MessageGroupId": "r-1n4a0a02swe6",
+        "MessageDeduplicationId": "r-1n4a0a02swe6#RestoreCompleted.v1#PARTIAL",
+    }
