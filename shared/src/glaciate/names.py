@@ -119,9 +119,9 @@ def catalog_key(archive: ArchiveId) -> str:
     return f"{CATALOGS_PREFIX}{job_of(archive)}/{archive}.jsonl.gz"
 
 
-def plan_key(archive: ArchiveId) -> str:
-    """Where the plan of one archive lies in the work bucket."""
-    return f"plans/{job_of(archive)}/{archive}.jsonl.gz"
+def plan_key(archive: ArchiveId, digest: str) -> str:
+    """Where a plan of one archive lies in the work bucket; its row says which, for two planners may have written one each."""
+    return f"plans/{job_of(archive)}/{archive}.{digest}.jsonl.gz"
 
 
 def skipped_prefix(job_id: JobId) -> str:

@@ -100,6 +100,7 @@ class ArchiveRow(Model):
     kind = UnicodeAttribute()  # zip | object
     planned_files = NumberAttribute()
     planned_bytes = NumberAttribute()
+    plan_key = UnicodeAttribute(null=True)  # where its plan lies in the work bucket
     storage_class = UnicodeAttribute()
     vault_bucket = UnicodeAttribute()
     vault_key = UnicodeAttribute()
@@ -172,6 +173,9 @@ class JobRow(_JobsTable):
     finished_at = UTCDateTimeAttribute(null=True)
     checkpoint_key = UnicodeAttribute(null=True)  # the last key the planner has put into a plan or skipped
     next_number = NumberAttribute(default=0)  # the next archive's number
+    last_planned = JSONAttribute(
+        null=True
+    )  # [archive id, first key] of what was planned with the checkpoint: sent again by who resumes
     planning_finished = BooleanAttribute(default=False)
     listed = NumberAttribute(default=0)
     planned = NumberAttribute(default=0)

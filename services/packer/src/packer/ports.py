@@ -90,10 +90,10 @@ class Listing(Protocol):
 class Plans(Protocol):
     """Plans, and lists of what was skipped, in the work bucket."""
 
-    def put(self, archive_id: ArchiveId, plan: bytes) -> None:
-        """Stores a plan; the same archive's older one is replaced."""
+    def put(self, archive_id: ArchiveId, plan: bytes) -> str:
+        """Stores a plan, and tells its key; another plan for the same archive, by another planner, gets another key."""
 
-    def read(self, archive_id: ArchiveId) -> Iterator[SourceFile]:
+    def read(self, plan_key: str) -> Iterator[SourceFile]:
         """The members of an archive, in order."""
 
     def put_skipped(self, job_id: JobId, name: str, lines: bytes) -> None:

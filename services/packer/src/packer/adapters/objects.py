@@ -5,6 +5,7 @@ import io
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
 from botocore.exceptions import ClientError
@@ -59,13 +60,15 @@ class S3Plans:
     s3: "S3Client"
     work_bucket: str
 
-    def put(self, archive_id: ArchiveId, plan: bytes) -> None:
-        """Stores a plan."""
-        self.s3.put_object(Bucket=self.work_bucket, Key=plan_key(archive_id), Body=plan)
+    def put(self, archive_id: ArchiveId, plan: bytes) -> str:
+        """Stores a plan under a key that holds its digest."""
+        key = plan_key(archive_id, sha256(plan).hexdigest()[:16])
+        self.s3.put_object(Bucket=self.work_bucket, Key=key, Body=plan)
+        return key
 
-    def read(self, archive_id: ArchiveId) -> Iterator[SourceFile]:
+    def read(self, plan_key: str) -> Iterator[SourceFile]:
         """Fetched whole, which is some tens of bytes a file, and inflated as it is read: packing may take hours."""
-        answer = self.s3.get_object(Bucket=self.work_bucket, Key=plan_key(archive_id))
+        answer = self.s3.get_object(Bucket=self.work_bucket, Key=plan_key)
         with closing(answer["Body"]) as body:
             plan = body.read()
         with gzip.open(io.BytesIO(plan)) as lines:

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from pynamodb.connection import Connection
 from pynamodb.exceptions import DoesNotExist, PynamoDBException, TransactWriteError, UpdateError
 from pynamodb.expressions.condition import Condition
 from pynamodb.transactions import TransactWrite
@@ -18,8 +17,8 @@ from glaciate.errors import Busy, Transient
 from glaciate.events import ArchiveJobCompleted
 from glaciate.jobs import JobOrder
 from glaciate.messages import PackArchive
-from glaciate.names import JobId, ProjectName
-from glaciate.tables import JOB_ITEM, ArchiveRow, JobRow, archive_hash_key, archive_range_key
+from glaciate.names import ArchiveId, JobId, ProjectName
+from glaciate.tables import JOB_ITEM, ArchiveRow, JobRow, archive_hash_key, archive_range_key, jobs_connection
 from glaciate.telemetry import logger
 from packer.domain.archives import Archive, ArchiveState, Job, JobState, NewArchive, Seal, outcome_of
 from packer.domain.planning import Span
@@ -48,7 +47,7 @@ def _transact(write: Callable[[TransactWrite], None]) -> None:
     """
     for attempt in range(_CONFLICT_ATTEMPTS):
         try:
-            with TransactWrite(connection=Connection()) as transaction:
+            with TransactWrite(connection=jobs_connection()) as transaction:
                 write(transaction)
         except TransactWriteError as error:
             codes = {reason.code for reason in error.cancellation_reasons if reason is not None}
@@ -81,6 +80,7 @@ class PynamoJobs:
             next_number=int(row.next_number),
             listed=int(row.listed),
             planning_finished=row.planning_finished,
+            last_planned=tuple((ArchiveId(archive_id), first_key) for archive_id, first_key in row.last_planned or ()),
         )
 
     def begin_planning(self, job_id: JobId) -> None:
@@ -100,6 +100,7 @@ class PynamoJobs:
             checkpoint_key=span.last_key,
             next_number=job.next_number + len(archives),
             listed=job.listed + span.listed,
+            last_planned=tuple((archive.archive_id, archive.planned.first_key) for archive in archives),
         )
         row = self._archive_row(job)
 
@@ -110,6 +111,7 @@ class PynamoJobs:
                     JobRow.checkpoint_key.set(span.last_key),
                     JobRow.next_number.set(moved.next_number),
                     JobRow.listed.set(moved.listed),
+                    JobRow.last_planned.set(moved.last_planned),
                     JobRow.planned.add(span.planned),
                     JobRow.skipped.add(span.skipped),
                 ],
@@ -178,6 +180,7 @@ class PynamoJobs:
                 kind=planned.kind,
                 planned_files=planned.files,
                 planned_bytes=planned.size_bytes,
+                plan_key=archive.plan_key,
                 storage_class=job.order.storage_class,
                 vault_bucket=self.vault_bucket,
                 vault_key=archive.vault_key,
@@ -393,6 +396,7 @@ def _archive(row: ArchiveRow, message: PackArchive) -> Archive:
         state=ArchiveState(row.state),
         planned_files=int(row.planned_files),
         planned_bytes=int(row.planned_bytes),
+        plan_key=row.plan_key,
         storage_class=row.storage_class,
         vault_bucket=row.vault_bucket,
         vault_key=row.vault_key,

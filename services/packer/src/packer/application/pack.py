@@ -100,7 +100,7 @@ class Pack:
 
     def _write_zip(self, archive: Archive, job: Job) -> Draft:
         packed = ZipArchive(archive.catalog_header(job.order.prefix))
-        files = self.plans.read(archive.archive_id)
+        files = self.plans.read(archive.plan_key)
         with (
             closing(self.sources.read(archive.bucket, files, compression=job.order.compression)) as read,
             self.vault.upload(
@@ -129,7 +129,7 @@ class Pack:
         return draft
 
     def _copy_object(self, archive: Archive, job: Job) -> Draft:
-        (file,) = self.plans.read(archive.archive_id)
+        (file,) = self.plans.read(archive.plan_key)
         source = self.sources.describe(archive.bucket, file)
         skipped = source if isinstance(source, Skipped) else None
         draft = Draft(0, None, 0, 0)

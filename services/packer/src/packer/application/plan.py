@@ -9,7 +9,7 @@ from glaciate.outbox import CommandQueue
 from glaciate.telemetry import count, logger
 from packer.application.close import CloseJob
 from packer.domain.archives import Job, NewArchive
-from packer.domain.planning import MOST_ARCHIVES_IN_A_SPAN, Span, spans
+from packer.domain.planning import PlannedArchive, Span, spans
 from packer.ports import Jobs, Listing, Plans
 
 
@@ -25,9 +25,9 @@ class TooManyArchives(Permanent):
 class Plan:
     """Lists the job's sources from its checkpoint on, and sends each archive to be packed as soon as it is planned.
 
-    Twice is harmless, one after the other or at once: a plan's name follows from the archive's number, and the archives are
-    recorded in one transaction with the checkpoint, on condition that it is where this planner found it. The commands are
-    sent after that, so whoever resumes sends those of the last transaction again.
+    Twice is harmless, one after the other or at once: the archives are recorded, each with the plan that counts, in one
+    transaction with the checkpoint, on condition that it is where this planner found it. The commands are sent after that,
+    so whoever resumes sends those of the last transaction again; a doubled command is harmless.
     """
 
     jobs: Jobs
@@ -40,7 +40,7 @@ class Plan:
         """Plans the job to its end; raises `Permanent` after the job has been ended and its failure told."""
         job = self.jobs.load(message.job_id)
         if not job.planning_finished:
-            self._send_again(job)
+            self._send(job)
             try:
                 self._plan(job)
             except Permanent as failure:
@@ -54,9 +54,9 @@ class Plan:
         order = job.order
         if job.checkpoint_key is None:
             self._require_manifest(job)
-        self.plans.put_skipped(job.job_id, _list_name(job), b"")  # an earlier attempt's, if it got no further
         for span in spans(self.listing.files(order.bucket, order.prefix, after=job.checkpoint_key), order):
             job = self._record(job, span)
+        self.plans.put_skipped(job.job_id, _list_name(job), b"")  # an earlier attempt may have met files that are gone
         self.jobs.finish_planning(job)
         logger().info(
             "planning finished", extra={"job_id": job.job_id, "listed": job.listed, "archives": job.next_number}
@@ -84,31 +84,25 @@ class Plan:
                 f"a job may have {MAX_ARCHIVES_PER_JOB} archives; use larger caps or smaller prefixes"
             )
         archives = tuple(
-            NewArchive(
-                archive_id=(new := archive_id(job.job_id, number)),
-                planned=planned,
-                vault_key=(vault_key_of_zip if planned.kind == "zip" else vault_key_of_object)(
-                    job.order.output_prefix, new
-                ),
-            )
+            self._planned(job, archive_id(job.job_id, number), planned)
             for number, planned in enumerate(span.archives, start=job.next_number)
         )
-        for archive in archives:
-            self.plans.put(archive.archive_id, archive.planned.plan)
-        if span.skipped_lines:
-            self.plans.put_skipped(job.job_id, _list_name(job), span.skipped_lines)
+        self.plans.put_skipped(job.job_id, _list_name(job), span.skipped_lines)
         moved = self.jobs.record(job, span, archives)
-        self._send(job, tuple((archive.archive_id, archive.planned.first_key) for archive in archives))
+        self._send(moved)
         count("ArchivesPlanned", len(archives))
         return moved
 
-    def _send_again(self, job: Job) -> None:
-        """A crash between the last transaction and its commands must not lose them; a doubled command is harmless."""
-        first = max(0, job.next_number - MOST_ARCHIVES_IN_A_SPAN)
-        ids = tuple(archive_id(job.job_id, number) for number in range(first, job.next_number))
-        self._send(job, tuple((planned, next(iter(self.plans.read(planned))).key) for planned in ids))
+    def _planned(self, job: Job, new: ArchiveId, planned: PlannedArchive) -> NewArchive:
+        vault_key_of = vault_key_of_zip if planned.kind == "zip" else vault_key_of_object
+        return NewArchive(
+            archive_id=new,
+            planned=planned,
+            plan_key=self.plans.put(new, planned.plan),
+            vault_key=vault_key_of(job.order.output_prefix, new),
+        )
 
-    def _send(self, job: Job, archives: tuple[tuple[ArchiveId, str], ...]) -> None:
+    def _send(self, job: Job) -> None:
         self.queue.send(
             *(
                 PackArchive(
@@ -119,7 +113,7 @@ class Plan:
                     bucket=job.order.bucket,
                     first_key=first_key,
                 )
-                for planned, first_key in archives
+                for planned, first_key in job.last_planned
             )
         )
 

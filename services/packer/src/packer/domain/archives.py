@@ -55,6 +55,7 @@ class Job:
     next_number: int
     listed: int
     planning_finished: bool
+    last_planned: tuple[tuple[ArchiveId, str], ...] = ()  # ids and first keys of what was planned with the checkpoint
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +105,7 @@ class Archive:
     state: ArchiveState
     planned_files: int
     planned_bytes: int
+    plan_key: str
     storage_class: str
     vault_bucket: str
     vault_key: str
@@ -141,6 +143,7 @@ class NewArchive:
 
     archive_id: ArchiveId
     planned: PlannedArchive
+    plan_key: str
     vault_key: str
 
 
