@@ -35,6 +35,9 @@ def handler(event, context):
 """
 BUCKETS = ("VaultBucket", "WorkBucket", "RestoreBucket")
 QUEUES = ("Pack", "Thaw", "Unpack", "Notify")
+PARAMETERS = (
+    *("ProjectsDocument", "SourceResources", "PublicApiUrl", "Tracing", "MaxPackers", "MaxUnpackers", "IdleSeconds"),
+)
 TABLES = ("FilesTable", "ArchivesTable", "JobsTable")
 
 
@@ -97,7 +100,7 @@ def write_small_glaciate(root: Path, *, visibility: int = 30) -> Path:
     }
     template = {
         "AWSTemplateFormatVersion": "2010-09-09",
-        "Parameters": {"ProjectsDocument": {"Type": "String"}},
+        "Parameters": {name: {"Type": "String"} for name in PARAMETERS},
         "Resources": resources,
         "Outputs": outputs,
     }

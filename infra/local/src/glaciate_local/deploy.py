@@ -65,6 +65,7 @@ def deploy(
         "TemplateURL": url,
         "Parameters": [{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
         "Capabilities": CAPABILITIES,
+        "Tags": [{"Key": "ms-custom-id", "Value": stack}],  # MiniStack gives the stack's API this id
     }
     changed = _apply(cloudformation, request)
     description = _wait(cloudformation, stack, GOOD if changed else (*GOOD, ROLLED_BACK))

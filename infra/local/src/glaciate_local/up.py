@@ -14,8 +14,9 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
+from glaciate.projects import Project, ProjectsDocument
 from glaciate_local.cloud import CloudFailed, Server, one_at_a_time, running_server, start
-from glaciate_local.deploy import deploy
+from glaciate_local.deploy import STACK, deploy
 from glaciate_local.settings import REGION, ROOT, LocalSettings, SettingIsWrong
 
 PROJECT = "demo"
@@ -50,7 +51,7 @@ def up(settings: LocalSettings, *, template: Path = TEMPLATE, root: Path = ROOT)
         if server is None:
             server = start(settings)
         server.client("s3").create_bucket(Bucket=SOURCE_BUCKET)
-        deployed = deploy(server, template, stack_parameters(), root=root)
+        deployed = deploy(server, template, stack_parameters(server), root=root)
         local = contract(settings, server, deployed.outputs)
         wait_until_healthy(local)
         write(settings.local_json, local)
@@ -60,14 +61,24 @@ def up(settings: LocalSettings, *, template: Path = TEMPLATE, root: Path = ROOT)
         return local
 
 
-def stack_parameters() -> dict[str, str]:
+def stack_parameters(server: Server) -> dict[str, str]:
     """What the local deployment sets; everything else is the template's default, as on AWS."""
-    project = {"name": PROJECT, "source_buckets": [SOURCE_BUCKET]}
+    project = Project(name=PROJECT, source_buckets=(SOURCE_BUCKET,))
+    source = f"arn:aws:s3:::{SOURCE_BUCKET}"
     return {
-        "ProjectsDocument": json.dumps({"projects": [project]}),
-        "SourceResources": f"arn:aws:s3:::{SOURCE_BUCKET},arn:aws:s3:::{SOURCE_BUCKET}/*",
+        "ProjectsDocument": ProjectsDocument(projects=(project,)).model_dump_json(exclude_defaults=True),
+        "SourceResources": f"{source},{source}/*",
+        "PublicApiUrl": api_url(server, STACK),
         "Tracing": "PassThrough",  # MiniStack refuses X-Ray segments
+        "MaxPackers": "2",
+        "MaxUnpackers": "2",
+        "IdleSeconds": "10",
     }
+
+
+def api_url(server: Server, api_id: str) -> str:
+    """Where the API answers; on AWS it is `https://<id>.execute-api.<region>.amazonaws.com/live`."""
+    return f"{server.endpoint}/_aws/execute-api/{api_id}/live"
 
 
 def contract(settings: LocalSettings, server: Server, outputs: Mapping[str, str]) -> dict[str, Any]:
@@ -77,7 +88,7 @@ def contract(settings: LocalSettings, server: Server, outputs: Mapping[str, str]
         raise CloudFailed(f"the stack has no output {', '.join(missing)}")
     access_key_id, secret_access_key = user_key(settings, server)
     return {
-        "api_url": f"{server.endpoint}/_aws/execute-api/{outputs['ApiId']}/live",
+        "api_url": api_url(server, outputs["ApiId"]),
         "aws_endpoint_url": server.endpoint,
         "region": REGION,
         "access_key_id": access_key_id,
