@@ -1,5 +1,7 @@
 """What the unpacker reads from its environment."""
 
+from pydantic import Field
+
 from glaciate.settings import Settings
 
 
@@ -14,7 +16,7 @@ class LauncherSettings(Settings):
 
 
 class WorkerSettings(Settings):
-    """The Batch worker."""
+    """The Batch worker. It holds at most `read_concurrency` x (`coalesce_limit_bytes` + `whole_member_bytes`) of files in memory."""
 
     unpack_queue_url: str
     unpack_dead_letters_url: str
@@ -24,8 +26,13 @@ class WorkerSettings(Settings):
     vault_bucket: str
     work_bucket: str
     restore_bucket: str
+    restore_expiry_days: int = Field(default=7, ge=1)  # the lifecycle rule of the restore bucket
     visibility_seconds: int = 120
     idle_seconds: float = 60
-    coalesce_gap_bytes: int = 32 * 1024  # members nearer than this are read in one GET
-    coalesce_limit_bytes: int = 8 * 1024**2
-    read_concurrency: int = 32
+    coalesce_gap_bytes: int = Field(default=32 * 1024, ge=0)  # members nearer than this are read in one GET
+    coalesce_limit_bytes: int = Field(default=8 * 1024**2, ge=1)  # of one GET
+    whole_share: float = Field(default=0.85, gt=0, le=1)  # from this share of the archive on, gaps are read as well
+    whole_member_bytes: int = Field(default=8 * 1024**2, ge=1)  # a file above this goes through piece by piece
+    read_concurrency: int = Field(default=32, ge=1)
+    part_size_bytes: int = Field(default=8 * 1024**2, ge=5 * 1024**2)  # of a multipart upload
+    copy_part_bytes: int = Field(default=512 * 1024**2, ge=5 * 1024**2)  # of a multipart copy

@@ -1,0 +1,408 @@
+"""S3: catalogs and ranges out of the vault, files into the restore bucket."""
+
+import base64
+import gzip
+import os
+import zlib
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlencode
+
+import obstore
+from botocore.exceptions import ClientError, ParamValidationError
+from isal import isal_zlib
+from obstore.auth.boto3 import Boto3CredentialProvider
+from obstore.exceptions import BaseError
+from obstore.store import S3Store
+
+from glaciate.catalog import CatalogHeader, Member, Skipped, read_lines
+from glaciate.errors import Transient
+from glaciate.names import ArchiveId, catalog_key
+from unpacker.ports import CatalogUnusable, NotReadable, NotWritten, Upload, Vanished
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import CompletedPartTypeDef, HeadObjectOutputTypeDef
+    from obstore.store import S3Config
+
+_LONGEST_COPY_BYTES: Final = 5 * 1024**3  # CopyObject
+_MOST_PARTS: Final = 10_000
+_COMPARED_BYTES: Final = 8 * 1024**2  # at once, when two files are compared
+_COPIES_AT_ONCE: Final = 8
+_NOT_THERE: Final = frozenset({"NoSuchKey", "NoSuchVersion", "NotFound", "404"})
+_ARCHIVED: Final = frozenset({"InvalidObjectState", "ObjectNotInActiveTierError"})  # the second from CopyObject
+_CONDITION_FAILED: Final = frozenset({"PreconditionFailed", "412"})
+_REFUSED: Final = frozenset(
+    {"KeyTooLongError", "MetadataTooLarge", "InvalidArgument", "InvalidTag", "InvalidRequest", "EntityTooLarge"}
+)
+
+
+def _code(error: ClientError) -> str:
+    return error.response["Error"]["Code"]
+
+
+def open_store(bucket: str) -> S3Store:
+    """A bucket for the data plane; the endpoint of the local cloud where the environment names one."""
+    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+    place: S3Config = {"endpoint": endpoint, "virtual_hosted_style_request": False} if endpoint else {}
+    return S3Store(
+        bucket,
+        config=place,
+        client_options={"allow_http": bool(endpoint), "connect_timeout": "5s", "timeout": "60s"},
+        retry_config={"max_retries": 5},
+        credential_provider=Boto3CredentialProvider(),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class S3Catalogs:
+    """The catalogs beside the vault, read as they come."""
+
+    s3: "S3Client"
+    bucket: str
+
+    def read(self, archive_id: ArchiveId) -> Iterator[CatalogHeader | Member | Skipped]:
+        """The catalog's lines, the header first."""
+        key = catalog_key(archive_id)
+        try:
+            body = self.s3.get_object(Bucket=self.bucket, Key=key)["Body"]
+        except ClientError as error:
+            if _code(error) in _NOT_THERE:
+                msg = f"there is no {key}"
+                raise CatalogUnusable(msg) from error
+            raise
+        try:
+            with body, gzip.GzipFile(fileobj=body) as lines:
+                yield from read_lines(lines)
+        except (gzip.BadGzipFile, zlib.error, EOFError, ValueError, KeyError, TypeError) as error:
+            msg = f"{key} is not a catalog: {error}"
+            raise CatalogUnusable(msg) from error
+
+
+def _fits_obstore(key: str) -> bool:
+    """Whether obstore takes a key as it is: it strips slashes at the ends and refuses empty segments, dots and control characters."""
+    segments = key.split("/")
+    return not {"", ".", ".."} & set(segments) and key.isprintable()
+
+
+@dataclass(frozen=True, slots=True)
+class RangedVault:
+    """Archives, read by ranges: by obstore, and by boto3 where a key is not for obstore."""
+
+    s3: "S3Client"
+    bucket: str
+    store: S3Store
+
+    def read(self, vault_key: str, *, start: int, end: int) -> bytes:
+        """The archive's bytes from `start` to before `end`; fewer where it is shorter."""
+        if not _fits_obstore(vault_key):
+            return self._read_slowly(vault_key, start, end)
+        try:
+            return bytes(obstore.get_range(self.store, vault_key, start=start, end=end))
+        except (BaseError, FileNotFoundError) as error:
+            text = str(error)
+            if "<Code>InvalidRange<" in text:
+                return b""
+            if "<Code>InvalidObjectState<" in text:
+                raise NotReadable(vault_key) from error
+            if "<Code>NoSuchKey<" in text:
+                raise Vanished(vault_key) from error
+            raise
+
+    def _read_slowly(self, vault_key: str, start: int, end: int) -> bytes:
+        try:
+            answer = self.s3.get_object(Bucket=self.bucket, Key=vault_key, Range=f"bytes={start}-{end - 1}")
+        except ClientError as error:
+            if _code(error) == "InvalidRange":
+                return b""
+            _raise_for_source(error, vault_key)
+            raise
+        return answer["Body"].read()
+
+
+def _raise_for_source(error: ClientError, vault_key: str) -> None:
+    if _code(error) in _ARCHIVED:
+        raise NotReadable(vault_key) from error
+    if _code(error) in _NOT_THERE:
+        raise Vanished(vault_key) from error
+
+
+def _properties(member: Member) -> dict[str, Any]:
+    """All that the catalog knows of a file, as S3's calls take it."""
+    named = {
+        "ContentType": member.content_type,
+        "ContentEncoding": member.content_encoding,
+        "ContentDisposition": member.content_disposition,
+        "ContentLanguage": member.content_language,
+        "CacheControl": member.cache_control,
+        "Metadata": dict(member.metadata),
+        "Tagging": urlencode(dict(member.tags)),
+    }
+    return {name: value for name, value in named.items() if value}
+
+
+def _base64(crc32: int) -> str:
+    return base64.b64encode(crc32.to_bytes(4, "big")).decode()
+
+
+def _raise_if_refused(error: ClientError, destination: str) -> None:
+    """Says what a failed write means, unless it may work later."""
+    code = _code(error)
+    if code in _REFUSED:
+        msg = f"S3 refuses to store it: {error.response['Error'].get('Message') or code}"
+        raise NotWritten(msg) from error
+    if code in _CONDITION_FAILED or code == "ConditionalRequestConflict":
+        msg = f"somebody else writes {destination!r} at this moment"
+        raise Transient(msg) from error
+
+
+@dataclass(frozen=True, slots=True)
+class S3RestoredFiles:
+    """The restore bucket. A key is written on condition that it is free, or that it holds the same file."""
+
+    s3: "S3Client"
+    bucket: str
+    vault_bucket: str
+    part_size_bytes: int
+    copy_part_bytes: int
+    longest_copy_bytes: int = _LONGEST_COPY_BYTES
+
+    def put(self, destination: str, member: Member, content: bytes) -> None:
+        """Writes a whole file; S3 itself compares the CRC-32."""
+        request = {
+            "Bucket": self.bucket,
+            "Key": destination,
+            "Body": content,
+            "ChecksumCRC32": _base64(isal_zlib.crc32(content)),
+            **_properties(member),
+        }
+        try:
+            self.s3.put_object(IfNoneMatch="*", **request)
+        except ClientError as error:
+            if _code(error) not in _CONDITION_FAILED:
+                _raise_if_refused(error, destination)
+                raise
+        except ParamValidationError as error:
+            msg = f"S3 refuses to store it: {error}"
+            raise NotWritten(msg) from error
+        else:
+            return
+        condition = self._condition(destination, member)
+        try:
+            self.s3.put_object(**condition, **request)
+        except ClientError as error:
+            _raise_if_refused(error, destination)
+            raise
+
+    def begin(self, destination: str, member: Member) -> Upload:
+        """Begins a multipart upload."""
+        condition = self._condition(destination, member)
+        try:
+            begun = self.s3.create_multipart_upload(
+                Bucket=self.bucket,
+                Key=destination,
+                ChecksumAlgorithm="CRC32",
+                ChecksumType="FULL_OBJECT",
+                **_properties(member),
+            )
+        except ClientError as error:
+            _raise_if_refused(error, destination)
+            raise
+        except ParamValidationError as error:
+            msg = f"S3 refuses to store it: {error}"
+            raise NotWritten(msg) from error
+        part_size_bytes = max(self.part_size_bytes, -(-member.size // _MOST_PARTS))
+        return _MultipartUpload(self, destination, member, begun["UploadId"], condition, part_size_bytes)
+
+    def copy(self, vault_key: str, destination: str, member: Member) -> None:
+        """Copies a file out of the vault: in one call up to 5 GiB, in parts above."""
+        source = self._head(self.vault_bucket, vault_key)
+        if source is None:
+            raise Vanished(vault_key)
+        there = self._head(self.bucket, destination)
+        if there is not None and not self._same(source, vault_key, there, destination):
+            raise NotWritten(_taken(self.bucket, destination))
+        condition: dict[str, Any] = {"IfNoneMatch": "*"} if there is None else {"IfMatch": there["ETag"]}
+        try:
+            if source["ContentLength"] <= self.longest_copy_bytes:
+                self._copy_at_once(vault_key, destination, member, condition)
+            else:
+                self._copy_in_parts(vault_key, source["ContentLength"], destination, member, condition)
+        except ClientError as error:
+            _raise_for_source(error, vault_key)
+            _raise_if_refused(error, destination)
+            raise
+        copied = self._head(self.bucket, destination)
+        if copied is None or copied["ContentLength"] != member.size or _differ(source, copied):
+            if copied is not None:
+                self.s3.delete_object(Bucket=self.bucket, Key=destination, IfMatch=copied["ETag"])
+            msg = "the copy that S3 made differs from the archived file"
+            raise NotWritten(msg)
+
+    def _copy_at_once(self, vault_key: str, destination: str, member: Member, condition: Mapping[str, Any]) -> None:
+        self.s3.copy_object(
+            Bucket=self.bucket,
+            Key=destination,
+            CopySource={"Bucket": self.vault_bucket, "Key": vault_key},
+            MetadataDirective="REPLACE",
+            TaggingDirective="REPLACE",
+            StorageClass="STANDARD",
+            **_properties(member),
+            **condition,
+        )
+
+    def _copy_in_parts(
+        self, vault_key: str, size: int, destination: str, member: Member, condition: Mapping[str, Any]
+    ) -> None:
+        upload: dict[str, Any] = {"Bucket": self.bucket, "Key": destination}
+        upload["UploadId"] = self.s3.create_multipart_upload(**upload, **_properties(member))["UploadId"]
+        part_bytes = max(self.copy_part_bytes, -(-size // _MOST_PARTS))
+
+        def copy_part(number: int) -> "CompletedPartTypeDef":
+            start = (number - 1) * part_bytes
+            answer = self.s3.upload_part_copy(
+                PartNumber=number,
+                CopySource={"Bucket": self.vault_bucket, "Key": vault_key},
+                CopySourceRange=f"bytes={start}-{min(start + part_bytes, size) - 1}",
+                **upload,
+            )
+            return {"PartNumber": number, "ETag": answer["CopyPartResult"]["ETag"]}
+
+        try:
+            with ThreadPoolExecutor(_COPIES_AT_ONCE) as pool:
+                parts = list(pool.map(copy_part, range(1, -(-size // part_bytes) + 1)))
+            self.s3.complete_multipart_upload(
+                MultipartUpload={"Parts": parts}, MpuObjectSize=size, **upload, **condition
+            )
+        except BaseException:  # an unfinished upload is billed until someone aborts it
+            self.s3.abort_multipart_upload(**upload)
+            raise
+
+    def _condition(self, destination: str, member: Member) -> dict[str, Any]:
+        """On what condition a file may be written: nothing is there, or the same file, whose stay is renewed by writing it again.
+
+        Raises:
+            NotWritten: another file is there.
+        """
+        there = self._head(self.bucket, destination)
+        if there is None:
+            return {"IfNoneMatch": "*"}
+        if there["ContentLength"] == member.size and self._crc32(destination, member.size) == member.crc32:
+            return {"IfMatch": there["ETag"]}
+        raise NotWritten(_taken(self.bucket, destination))
+
+    def _head(self, bucket: str, key: str) -> "HeadObjectOutputTypeDef | None":
+        try:
+            return self.s3.head_object(Bucket=bucket, Key=key, ChecksumMode="ENABLED")
+        except ClientError as error:
+            if _code(error) in _NOT_THERE:
+                return None
+            raise
+
+    def _crc32(self, key: str, size: int) -> int:
+        crc32 = 0
+        for piece in self._pieces(self.bucket, key, size):
+            crc32 = isal_zlib.crc32(piece, crc32)
+        return crc32
+
+    def _pieces(self, bucket: str, key: str, size: int) -> Iterator[bytes]:
+        for start in range(0, size, _COMPARED_BYTES):
+            piece = f"bytes={start}-{min(start + _COMPARED_BYTES, size) - 1}"
+            yield self.s3.get_object(Bucket=bucket, Key=key, Range=piece)["Body"].read()
+
+    def _same(
+        self, source: "HeadObjectOutputTypeDef", vault_key: str, there: "HeadObjectOutputTypeDef", destination: str
+    ) -> bool:
+        size = source["ContentLength"]
+        if there["ContentLength"] != size:
+            return False
+        if _whole_checksum(source) and _whole_checksum(there):
+            return not _differ(source, there)
+        try:
+            pieces = zip(
+                self._pieces(self.vault_bucket, vault_key, size),
+                self._pieces(self.bucket, destination, size),
+                strict=True,
+            )
+            return all(one == other for one, other in pieces)
+        except ClientError as error:
+            _raise_for_source(error, vault_key)
+            raise
+
+
+def _taken(bucket: str, destination: str) -> str:
+    return f"s3://{bucket}/{destination} holds another file; name another destination_prefix"
+
+
+def _whole_checksum(head: "HeadObjectOutputTypeDef") -> str | None:
+    return head.get("ChecksumCRC64NVME") if head.get("ChecksumType") == "FULL_OBJECT" else None
+
+
+def _differ(one: "HeadObjectOutputTypeDef", other: "HeadObjectOutputTypeDef") -> bool:
+    """Whether two objects differ as far as their sizes and whole checksums tell."""
+    checksums = {_whole_checksum(one), _whole_checksum(other)} - {None}
+    return one["ContentLength"] != other["ContentLength"] or len(checksums) > 1
+
+
+@dataclass(slots=True)
+class _MultipartUpload:
+    """A large file on its way, one part in memory."""
+
+    files: S3RestoredFiles
+    destination: str
+    member: Member
+    upload_id: str
+    condition: dict[str, Any]
+    part_size_bytes: int
+    _part: bytearray = field(default_factory=bytearray)
+    _parts: "list[CompletedPartTypeDef]" = field(default_factory=list)
+    _completed: bool = False
+
+    def write(self, chunk: bytes | memoryview) -> None:
+        """The next bytes; sent when they make a part."""
+        self._part += chunk
+        while len(self._part) >= self.part_size_bytes:
+            self._send(bytes(self._part[: self.part_size_bytes]))
+            del self._part[: self.part_size_bytes]
+
+    def complete(self) -> None:
+        """Makes it appear; S3 compares the size, and where it knows the whole file's CRC-32, that is compared too."""
+        if self._part:
+            self._send(bytes(self._part))
+        try:
+            answer = self.files.s3.complete_multipart_upload(
+                **self._upload(),
+                MultipartUpload={"Parts": self._parts},
+                ChecksumType="FULL_OBJECT",
+                MpuObjectSize=self.member.size,
+                **self.condition,
+            )
+        except ClientError as error:
+            _raise_if_refused(error, self.destination)
+            raise
+        self._completed = True
+        if answer.get("ChecksumType") == "FULL_OBJECT" and answer.get("ChecksumCRC32") != self._expected():
+            self.files.s3.delete_object(Bucket=self.files.bucket, Key=self.destination, IfMatch=answer["ETag"])
+            msg = "what S3 stored differs from the archived file"
+            raise NotWritten(msg)
+
+    def abort(self) -> None:
+        """Forgets it, unless it was completed."""
+        if not self._completed:
+            self.files.s3.abort_multipart_upload(**self._upload())
+
+    def _expected(self) -> str | None:
+        return None if self.member.crc32 is None else _base64(self.member.crc32)
+
+    def _upload(self) -> dict[str, Any]:
+        return {"Bucket": self.files.bucket, "Key": self.destination, "UploadId": self.upload_id}
+
+    def _send(self, part: bytes) -> None:
+        number = len(self._parts) + 1
+        checksum = _base64(isal_zlib.crc32(part))
+        answer = self.files.s3.upload_part(
+            **self._upload(), PartNumber=number, Body=part, ChecksumAlgorithm="CRC32", ChecksumCRC32=checksum
+        )
+        self._parts.append({"PartNumber": number, "ETag": answer["ETag"], "ChecksumCRC32": checksum})

@@ -1,0 +1,67 @@
+"""Builds the unpacker from its settings, on first use."""
+
+from functools import cache
+
+from glaciate import aws, tables
+from glaciate.events import ArchiveReadable, ObjectRestoreCompleted
+from glaciate.launcher import BatchFleet, KeepWorkersRunning, SqsBacklog
+from glaciate.outbox import EventBridgeBus, SqsCommandQueue, SqsDeadLetters
+from glaciate.restores import RestoreLedger, S3PartDocuments
+from glaciate.worker_loop import SqsInbox, Worker
+from unpacker.settings import LauncherSettings, WorkerSettings
+
+
+@cache
+def keep_workers_running() -> KeepWorkersRunning:
+    """The launcher."""
+    settings = LauncherSettings()
+    return KeepWorkersRunning(
+        backlog=SqsBacklog(aws.sqs(), settings.unpack_queue_url),
+        fleet=BatchFleet(aws.batch(), settings.batch_job_queue, settings.batch_job_definition, job_name="unpack"),
+        messages_per_worker=settings.messages_per_worker,
+        max_workers=settings.max_workers,
+    )
+
+
+@cache
+def worker() -> Worker:
+    """The worker; only here are the libraries of the data plane needed, which the launcher's bundle lacks."""
+    from unpacker.adapters import RangedVault, S3Catalogs, S3RestoredFiles, open_store
+    from unpacker.application import UnpackArchive, UnpackMembers
+    from unpacker.domain import ReadLimits
+
+    settings = WorkerSettings()
+    tables.bind(jobs=settings.jobs_table)
+    documents = S3PartDocuments(aws.s3(), settings.work_bucket)
+    unpack_members = UnpackMembers(
+        vault=RangedVault(aws.s3(), settings.vault_bucket, open_store(settings.vault_bucket)),
+        restored_files=S3RestoredFiles(
+            aws.s3(),
+            settings.restore_bucket,
+            vault_bucket=settings.vault_bucket,
+            part_size_bytes=settings.part_size_bytes,
+            copy_part_bytes=settings.copy_part_bytes,
+        ),
+        limits=ReadLimits(
+            gap_bytes=settings.coalesce_gap_bytes,
+            limit_bytes=settings.coalesce_limit_bytes,
+            whole_share=settings.whole_share,
+            whole_member_bytes=settings.whole_member_bytes,
+        ),
+        read_concurrency=settings.read_concurrency,
+    )
+    unpack_archive = UnpackArchive(
+        vault_bucket=settings.vault_bucket,
+        ledger=RestoreLedger(documents, restored_days=settings.restore_expiry_days),
+        catalogs=S3Catalogs(aws.s3(), settings.vault_bucket),
+        documents=documents,
+        unpack=unpack_members,
+        thaw_queue=SqsCommandQueue(aws.sqs(), settings.thaw_queue_url),
+        bus=EventBridgeBus(aws.events(), settings.event_bus_name),
+    )
+    return Worker(
+        inbox=SqsInbox(aws.sqs(), settings.unpack_queue_url, settings.visibility_seconds),
+        dead_letters=SqsDeadLetters(aws.sqs(), settings.unpack_dead_letters_url),
+        use_cases={ObjectRestoreCompleted: unpack_archive, ArchiveReadable: unpack_archive},
+        idle_seconds=settings.idle_seconds,
+    )

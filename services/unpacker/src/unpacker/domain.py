@@ -1,0 +1,180 @@
+"""What to read of an archive, and whether what was read is the file that was archived."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+from isal import isal_zlib
+
+from glaciate.catalog import Member
+
+_STORED: Final = 0
+_DEFLATED: Final = 8
+_LONGEST_KEY_BYTES: Final = 1024  # S3's limit
+
+
+class Damaged(Exception):
+    """The archive's bytes are not the file that was archived."""
+
+
+class _Inflater(Protocol):
+    eof: bool
+    unconsumed_tail: bytes
+    unused_data: bytes
+
+    def decompress(self, data: bytes | memoryview, max_length: int) -> bytes: ...
+
+
+@dataclass(frozen=True, slots=True)
+class ReadLimits:
+    """What one ranged GET may be.
+
+    In money a GET costs something and bytes from S3 within the Region cost nothing, so fewer GETs always cost less. In time, the
+    bytes of a gap must be worth the request they save: at 20 ms latency and 32 reads at once, about `gap_bytes`.
+    From `whole_share` of the archive on, nearly everything is wanted: gaps are read as well, however long.
+    A member above `whole_member_bytes`, compressed or not, is large: it is read piece by piece, and never with others.
+    """
+
+    gap_bytes: int
+    limit_bytes: int
+    whole_share: float
+    whole_member_bytes: int
+
+    def is_large(self, member: Member) -> bool:
+        """Whether a member must not be held whole."""
+        return max(member.compressed_size, member.size) > self.whole_member_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A byte range of the archive, `start` to before `end`, and the members whose data lie in it, in order."""
+
+    start: int
+    end: int
+    members: tuple[Member, ...]
+
+    @property
+    def length(self) -> int:
+        """How many bytes."""
+        return self.end - self.start
+
+
+def end_of(member: Member) -> int:
+    """The offset of the first byte after a member's data."""
+    return member.offset + member.compressed_size
+
+
+def plan_reads(members: Iterable[Member], *, archive_bytes: int, limits: ReadLimits) -> tuple[Span, ...]:
+    """The ranges to read, in the archive's order: each member in exactly one, near ones together.
+
+    A range is longer than `limit_bytes` only where a single member is. `archive_bytes` is the length of all the members' data.
+    """
+    ordered = sorted(members, key=lambda member: (member.offset, member.key))
+    wanted_bytes = sum(member.compressed_size for member in ordered)
+    nearly_everything = wanted_bytes >= limits.whole_share * archive_bytes
+    gap_bytes = limits.limit_bytes if nearly_everything else limits.gap_bytes
+    spans: list[Span] = []
+    together: list[Member] = []
+    start = end = 0
+    for member in ordered:
+        near = member.offset - end <= gap_bytes and end_of(member) - start <= limits.limit_bytes
+        if together and near and not limits.is_large(member) and not limits.is_large(together[0]):
+            together.append(member)
+            end = max(end, end_of(member))
+            continue
+        if together:
+            spans.append(Span(start, end, tuple(together)))
+        together, start, end = [member], member.offset, end_of(member)
+    if together:
+        spans.append(Span(start, end, tuple(together)))
+    return tuple(spans)
+
+
+@dataclass(slots=True)
+class Opening:
+    """Turns a member's data, piece by piece, into the file's bytes, and knows at the end whether they are the file's.
+
+    Give all pieces to `feed`, then call `close`; nothing longer than `chunk_bytes` comes out at once, nor more than the file's size.
+    """
+
+    member: Member
+    chunk_bytes: int
+    _size: int = 0
+    _crc32: int = 0
+    _inflater: _Inflater | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        if self.member.method not in {_STORED, _DEFLATED}:
+            msg = f"compressed by method {self.member.method}, which Glaciate does not write"
+            raise Damaged(msg)
+        self._inflater = isal_zlib.decompressobj(wbits=-15) if self.member.method == _DEFLATED else None
+
+    def feed(self, piece: bytes | memoryview) -> Iterator[bytes | memoryview]:
+        """The file's next bytes.
+
+        Raises:
+            Damaged: not a deflate stream, or longer than the file.
+        """
+        if self._inflater is None:
+            for start in range(0, len(piece), self.chunk_bytes):
+                yield self._counted(piece[start : start + self.chunk_bytes])
+            return
+        more = True
+        while more:
+            try:
+                chunk = self._inflater.decompress(piece, self.chunk_bytes)
+            except isal_zlib.IsalError as error:  # type: ignore[misc]  # isal's stub shows the class as an instance
+                msg = f"cannot be inflated: {error}"
+                raise Damaged(msg) from error
+            if self._inflater.unused_data:
+                msg = "its compressed data end early"
+                raise Damaged(msg)
+            piece = self._inflater.unconsumed_tail
+            more = not self._inflater.eof and (bool(piece) or len(chunk) == self.chunk_bytes)
+            if chunk:
+                yield self._counted(chunk)
+
+    def close(self) -> None:
+        """All pieces were fed.
+
+        Raises:
+            Damaged: too short, or the CRC-32 differs.
+        """
+        if self._inflater is not None and not self._inflater.eof:
+            msg = "its compressed data are cut short"
+            raise Damaged(msg)
+        if self._size != self.member.size:
+            msg = f"{self._size} bytes instead of {self.member.size}"
+            raise Damaged(msg)
+        if self._crc32 != self.member.crc32:
+            expected = "none" if self.member.crc32 is None else f"{self.member.crc32:08x}"
+            msg = f"CRC-32 {self._crc32:08x} instead of {expected}"
+            raise Damaged(msg)
+
+    def _counted(self, chunk: bytes | memoryview) -> bytes | memoryview:
+        self._size += len(chunk)
+        if self._size > self.member.size:
+            msg = f"longer than the {self.member.size} bytes it should have"
+            raise Damaged(msg)
+        self._crc32 = isal_zlib.crc32(chunk, self._crc32)
+        return chunk
+
+
+def open_whole(member: Member, data: bytes | memoryview) -> bytes:
+    """A whole file out of a member's whole data.
+
+    Raises:
+        Damaged: it is not the file that was archived.
+    """
+    opening = Opening(member, chunk_bytes=max(member.size, 1))
+    content = b"".join(opening.feed(data))
+    opening.close()
+    return content
+
+
+def why_no_key(destination: str) -> str | None:
+    """Why S3 takes no object under such a key; None where it does."""
+    length = len(destination.encode())
+    if length > _LONGEST_KEY_BYTES:
+        return f"its key in the restore bucket would have {length} bytes, and S3 allows {_LONGEST_KEY_BYTES}"
+    return None

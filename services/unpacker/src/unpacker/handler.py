@@ -1,0 +1,15 @@
+"""Lambda: keeps enough unpack workers running."""
+
+from typing import Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from glaciate.telemetry import logger, tracer
+from unpacker import bootstrap
+
+
+@logger().inject_lambda_context
+@tracer().capture_lambda_handler
+def launch(_event: dict[str, Any], _context: LambdaContext) -> dict[str, int]:
+    """Runs on every event that announces work, and every minute."""
+    return {"started": bootstrap.keep_workers_running()()}

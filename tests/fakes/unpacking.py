@@ -1,0 +1,184 @@
+"""Stand-ins for what unpacking needs; those of S3 pass the adapters' contract suites."""
+
+import io
+import zipfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from zlib import crc32
+
+from glaciate.catalog import Catalog, CatalogHeader, Kind, Member, Skipped, read_lines, write_catalog
+from glaciate.names import ArchiveId, ProjectName
+from unpacker.ports import CatalogUnusable, NotReadable, NotWritten, Vanished
+
+VAULT_BUCKET = "the-vault"
+ARCHIVED_AT = datetime(2026, 5, 1, 12, 30, tzinfo=UTC)
+
+
+def header_of(archive_id: ArchiveId, kind: Kind = "zip") -> CatalogHeader:
+    """A catalog's first line."""
+    return CatalogHeader(
+        project=ProjectName("demo"),
+        bucket="sources",
+        prefix="",
+        archive_id=archive_id,
+        vault_bucket=VAULT_BUCKET,
+        vault_key=f"archives/demo/{archive_id}.{kind}",
+        storage_class="DEEP_ARCHIVE",
+        kind=kind,
+    )
+
+
+def zip_of(files: Mapping[str, bytes], *, method: int = zipfile.ZIP_DEFLATED) -> tuple[bytes, tuple[Member, ...]]:
+    """A ZIP by somebody else's program, and the members that our catalog would list."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", method) as archive:
+        for key, content in files.items():
+            archive.writestr(key, content)
+    data = buffer.getvalue()
+    members = []
+    with zipfile.ZipFile(buffer) as archive:
+        for info in archive.infolist():
+            local = data[info.header_offset :]
+            offset = (
+                info.header_offset
+                + 30
+                + int.from_bytes(local[26:28], "little")
+                + int.from_bytes(local[28:30], "little")
+            )
+            members.append(
+                member(
+                    info.filename,
+                    files[info.filename],
+                    offset=offset,
+                    compressed_size=info.compress_size,
+                    method=info.compress_type,
+                )
+            )
+    return data, tuple(members)
+
+
+def member(
+    key: str,
+    content: bytes,
+    *,
+    offset: int = 0,
+    compressed_size: int | None = None,
+    method: int = 0,
+    content_type: str | None = "text/plain",
+    tags: Mapping[str, str] | None = None,
+) -> Member:
+    """One member, with something in every optional field."""
+    return Member(
+        key=key,
+        name=key,
+        offset=offset,
+        compressed_size=len(content) if compressed_size is None else compressed_size,
+        size=len(content),
+        method=method,
+        crc32=crc32(content),
+        etag='"e"',
+        version_id=None,
+        modified=ARCHIVED_AT,
+        content_type=content_type,
+        content_disposition="inline",
+        content_language="de",
+        cache_control="no-cache",
+        metadata={"owner": "somebody"},
+        tags=tags or {},
+    )
+
+
+@dataclass
+class FakeCatalogs:
+    """Catalogs by archive."""
+
+    documents: dict[ArchiveId, bytes] = field(default_factory=dict)
+
+    def keep(self, header: CatalogHeader, members: tuple[Member, ...], skipped: tuple[Skipped, ...] = ()) -> None:
+        self.documents[header.archive_id] = write_catalog(Catalog(header, members, skipped))
+
+    def read(self, archive_id: ArchiveId) -> Iterator[CatalogHeader | Member | Skipped]:
+        if archive_id not in self.documents:
+            msg = "there is none"
+            raise CatalogUnusable(msg)
+        try:
+            yield from read_lines(io.BytesIO(self.documents[archive_id]))
+        except ValueError as error:
+            raise CatalogUnusable(str(error)) from error
+
+
+@dataclass
+class FakeVault:
+    """Archives by key; `cold` ones have no readable copy."""
+
+    archives: dict[str, bytes] = field(default_factory=dict)
+    cold: set[str] = field(default_factory=set)
+    reads: list[tuple[int, int]] = field(default_factory=list)
+
+    def read(self, vault_key: str, *, start: int, end: int) -> bytes:
+        self.reads.append((start, end))
+        return self.whole(vault_key)[start:end]
+
+    def whole(self, vault_key: str) -> bytes:
+        if vault_key not in self.archives:
+            raise Vanished(vault_key)
+        if vault_key in self.cold:
+            raise NotReadable(vault_key)
+        return self.archives[vault_key]
+
+
+@dataclass
+class FakeRestoredFiles:
+    """The restore bucket."""
+
+    vault: FakeVault
+    files: dict[str, tuple[bytes, Member]] = field(default_factory=dict)
+    uploads: list["FakeUpload"] = field(default_factory=list)
+
+    def put(self, destination: str, member: Member, content: bytes) -> None:
+        self.require_free(destination, content)
+        self.files[destination] = (content, member)
+
+    def begin(self, destination: str, member: Member) -> "FakeUpload":
+        there = self.files.get(destination)
+        if there is not None and crc32(there[0]) != member.crc32:
+            self.require_free(destination, None)
+        self.uploads.append(FakeUpload(self, destination, member))
+        return self.uploads[-1]
+
+    def copy(self, vault_key: str, destination: str, member: Member) -> None:
+        content = self.vault.whole(vault_key)
+        self.require_free(destination, content)
+        if len(content) != member.size:
+            msg = "the copy differs"
+            raise NotWritten(msg)
+        self.files[destination] = (content, member)
+
+    def require_free(self, destination: str, content: bytes | None) -> None:
+        if destination in self.files and self.files[destination][0] != content:
+            msg = f"{destination} holds another file"
+            raise NotWritten(msg)
+
+
+@dataclass
+class FakeUpload:
+    """A large file on its way."""
+
+    restored: FakeRestoredFiles
+    destination: str
+    member: Member
+    content: bytes = b""
+    state: str = "open"
+
+    def write(self, chunk: bytes | memoryview) -> None:
+        self.content += chunk
+
+    def complete(self) -> None:
+        self.restored.require_free(self.destination, self.content)
+        self.restored.files[self.destination] = (self.content, self.member)
+        self.state = "completed"
+
+    def abort(self) -> None:
+        if self.state == "open":
+            self.state = "aborted"
