@@ -529,6 +529,20 @@ def well_known_keys(server: Server) -> None:
         stranger.client("dynamodb").list_tables()
 
 
+@probes("rights to batches")
+def rights_to_batches(server: Server) -> None:
+    sqs = server.client("sqs")
+    url = sqs.create_queue(QueueName=f"batches-{uuid.uuid4().hex[:8]}")["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    user = client_of_user(server, "sqs", {"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": arn})
+
+    answer = user.send_message_batch(QueueUrl=url, Entries=[{"Id": "1", "MessageBody": "body"}])
+
+    assert len(answer["Successful"]) == 1
+    with pytest.raises(ClientError, match="AccessDenied"):
+        user.delete_message_batch(QueueUrl=url, Entries=[{"Id": "1", "ReceiptHandle": "any"}])
+
+
 @probes("fast cold starts")
 def fast_cold_starts(server: Server) -> None:
     def unpacked_at(function: str) -> str:
