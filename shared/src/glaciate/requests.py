@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -210,3 +210,5 @@ class RestoreAnswer(BaseModel):
     request_id: str
     state: Literal["ACCEPTED"] = "ACCEPTED"
     status_url: str
+    estimate: dict[str, Any] = Field(default_factory=dict, description="dollars by line, hours, bytes, archives")
+    expected_by: datetime | None = None

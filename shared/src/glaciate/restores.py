@@ -31,6 +31,7 @@ from glaciate.tables import (
     due_order,
     jobs_connection,
     part_item,
+    request_waiting_key,
     waiting_key,
 )
 
@@ -208,11 +209,13 @@ class RestoreLedger:
         if readable_until is not None:
             moves.append(PartRow.readable_until.set(readable_until))
         row = PartRow(request_id, part_item(archive_id))
-        if not _done(lambda: row.update(actions=moves, condition=it_has_not_ended)):
+        if not conditionally(lambda: row.update(actions=moves, condition=it_has_not_ended)):
             return None
         unpacking_has_not_begun = RequestRow.state.is_in(RequestState.ACCEPTED, RequestState.THAWING)
         request = RequestRow(request_id, REQUEST_ITEM)
-        _done(lambda: request.update([RequestRow.state.set(RequestState.UNPACKING)], condition=unpacking_has_not_begun))
+        conditionally(
+            lambda: request.update([RequestRow.state.set(RequestState.UNPACKING)], condition=unpacking_has_not_begun)
+        )
         return read_part(row)
 
     def thaw_again(self, request_id: RequestId, archive_id: ArchiveId) -> None:
@@ -320,8 +323,9 @@ class RestoreLedger:
         return None if row.announced else self._completed(row)
 
     def mark_announced(self, request_id: RequestId) -> None:
-        """Says that the request's last event is on the bus."""
+        """Says that the request's last event is on the bus; nobody needs to look at the request any more."""
         RequestRow(request_id, REQUEST_ITEM).update([RequestRow.announced.set(True)])
+        WaiterRow(request_waiting_key(request_id), request_id).delete()
 
     def transact(self, fill: Callable[[TransactWrite], None]) -> bool:
         """Writes all or nothing; False where a condition did not hold.
@@ -357,7 +361,7 @@ class RestoreLedger:
         moves: list[Action] = [RequestRow.state.set(_outcome(row)), RequestRow.finished_at.set(now)]
         if self.restored_days is not None and int(row.restored):
             moves.append(RequestRow.available_until.set(_midnight_after(now + timedelta(days=self.restored_days))))
-        _done(lambda: row.update(actions=moves, condition=nobody_has_ended_it))
+        conditionally(lambda: row.update(actions=moves, condition=nobody_has_ended_it))
 
     def _completed(self, row: RequestRow) -> RestoreCompleted:
         restored = int(row.restored)
@@ -412,7 +416,7 @@ def _midnight_after(moment: datetime) -> datetime:
     return midnight if midnight == moment else midnight + timedelta(days=1)
 
 
-def _done(write: Callable[[], object]) -> bool:
+def conditionally(write: Callable[[], object]) -> bool:
     """Whether a conditional write found its condition true.
 
     Raises:

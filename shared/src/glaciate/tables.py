@@ -4,6 +4,8 @@ files     n = project#basename          d = bucket/head#sealed-at + archive id  
 archives  owner = project#bucket        range_id = first_key#archive_id            one row an archive: range, object, state, lease
 jobs      id = job or request id        item = job | request | part#<archive>      counters and states, moved conditionally
           id = waiting#<archive id>     item = <request id>                        who waits for an archive
+          id = waiting#<request id>     item = <request id>                        a request whose end is not announced
+          id = thaw#<archive id>        item = thaw                                the last thaw asked for
           id = running#project#bucket   item = # | <job id>                        a version, and the prefixes being archived
           id = job or request id        item = told#<event>#<outcome>              people were told so
           id = unsent                   item = <job id>                            accepted, its first message not known to be sent
@@ -215,6 +217,8 @@ class RequestRow(_JobsTable):
     finished_at = UTCDateTimeAttribute(null=True)
     available_until = UTCDateTimeAttribute(null=True)
     resolved = BooleanAttribute(default=False)  # every part is recorded
+    resolved_to = UnicodeAttribute(null=True)  # how far, while a large prefix is being resolved
+    acceptance_told = BooleanAttribute(default=False)  # the event of its acceptance is on the bus
     parts = NumberAttribute(default=0)
     parts_ended = NumberAttribute(default=0)
     files = NumberAttribute(default=0)
@@ -259,6 +263,19 @@ class WaiterRow(_JobsTable):
 
     listing = Listing()
     project = UnicodeAttribute()
+
+
+class ThawRow(_JobsTable):
+    """The last thaw of an archive that we asked S3 for: an upgrade may not change its days."""
+
+    class Meta:
+        """Bound by `bind`."""
+
+        table_name = "unbound"
+
+    tier = UnicodeAttribute()
+    days = NumberAttribute()
+    expected_by = UTCDateTimeAttribute()
 
 
 class RunningRow(_JobsTable):
@@ -313,6 +330,7 @@ class ToldRow(_JobsTable):
 
 
 WAITING_LIST: Final = "waiting"
+THAW_ITEM: Final = "thaw"
 RUNNING_VERSION_ITEM: Final = "#"  # sorts before every job id: read first
 UNSENT: Final = "unsent"
 
@@ -335,6 +353,16 @@ def requests_list_key(project: ProjectName) -> str:
 def waiting_key(archive_id: ArchiveId) -> str:
     """Under what the requests that wait for an archive are found."""
     return f"waiting#{archive_id}"
+
+
+def request_waiting_key(request_id: RequestId) -> str:
+    """Where a request waits itself, until its end is announced."""
+    return f"waiting#{request_id}"
+
+
+def thaw_key(archive_id: ArchiveId) -> str:
+    """Where the last thaw of an archive is kept."""
+    return f"thaw#{archive_id}"
 
 
 def running_key(project: ProjectName, bucket: str) -> str:
@@ -362,7 +390,7 @@ def bind(*, files: str | None = None, archives: str | None = None, jobs: str | N
     for names, models in (
         (files, (FileRow,)),
         (archives, (ArchiveRow,)),
-        (jobs, (JobRow, RequestRow, PartRow, WaiterRow, RunningRow, UnsentRow, FallbackRow, ToldRow)),
+        (jobs, (JobRow, RequestRow, PartRow, WaiterRow, ThawRow, RunningRow, UnsentRow, FallbackRow, ToldRow)),
     ):
         if names is not None:
             for model in models:

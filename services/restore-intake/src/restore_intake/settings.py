@@ -20,6 +20,8 @@ class ApiSettings(Settings):
     thaw_queue_url: str
     event_bus_name: str
     topic_arn: str
+    restored_days: int | None = None  # how long the restore bucket's lifecycle keeps a file; empty: for good
+    sweep_after_seconds: int = 900
 
 
 class ThawSettings(Settings):
@@ -34,4 +36,6 @@ class ThawSettings(Settings):
     thaw_queue_url: str
     thaw_dead_letters_url: str
     event_bus_name: str
+    restored_days: int | None = None
     sweep_after_seconds: int = 900  # past its expected time, a waiting part is looked at
+    sweep_limit: int = 200  # waiting parts looked at in one run

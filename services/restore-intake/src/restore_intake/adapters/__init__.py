@@ -1,0 +1,1 @@
+"""How the restore intake speaks to AWS."""

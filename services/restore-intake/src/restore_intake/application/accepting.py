@@ -1,0 +1,277 @@
+"""Accepting a restore: check, find, quote, record, and let the thaw queue do the rest."""
+
+from dataclasses import asdict, dataclass, replace
+from datetime import timedelta
+from typing import Any, Final
+
+from glaciate.api import require_deployment
+from glaciate.costs import ArchiveToRead, RestoreEstimate, restore_estimate, tiers_of
+from glaciate.errors import conflict, not_found, unprocessable
+from glaciate.messages import ThawFiles
+from glaciate.names import ArchiveId, ProjectName, RequestId, new_request_id
+from glaciate.outbox import CommandQueue
+from glaciate.requests import RestoreAnswer, RestoreRequest, StorageClass
+from glaciate.restores import PartDocuments, RequestState
+from glaciate.telemetry import count, logger
+from restore_intake.application.finding import FindWanted, Found
+from restore_intake.domain.finding import ArchiveRange, collisions, wanted_by_archive
+from restore_intake.domain.ordering import PlannedPart, Request, RestoreOrder, order
+from restore_intake.domain.thawing import ArchiveHead, known_class, thaw_days
+from restore_intake.ports import Clock, Projects, Requests, Vault
+
+MOST_ARCHIVES_READ: Final = 20  # of a prefix, while the caller waits
+MOST_MEMBERS_READ: Final = 200_000
+MOST_PARTS_RECORDED: Final = 40  # in one transaction, with the request
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """What an order finds and costs. `found` is None where a prefix is so large that the thaw queue resolves it: that is `at_most`."""
+
+    order: RestoreOrder
+    topic_arn: str
+    found: Found | None
+    estimate: RestoreEstimate
+    missing: tuple[str, ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """The estimate as callers see it."""
+        return {
+            **asdict(self.estimate),
+            "tier": self.order.tier.value,
+            "thaw_days": thaw_days(self.order.days),
+            "at_most": self.found is None,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class QuoteRestore:
+    """Checks a request, finds its files, and says what they cost; records nothing."""
+
+    projects: Projects
+    find: FindWanted
+    vault: Vault
+    now: Clock
+    region: str
+    account_id: str
+    stack_topic: str
+
+    def __call__(self, body: RestoreRequest, *, request_id: RequestId) -> Quote:
+        """The quote.
+
+        Raises:
+            Problem: 422 another deployment, or a tier that the archives' class has not; 404 unknown project or files;
+                403 a topic or bucket that the project may not use; 409 an ambiguous name, files that would land on one another,
+                or a cost above `max_cost_usd`.
+        """
+        require_deployment(body, region=self.region, account=self.account_id)
+        project = self.projects.load().require(body.project_name)
+        topic = project.topic(body.sns_topic_arn, stack_topic=self.stack_topic)
+        if body.bucket_name is not None:
+            project.require_bucket(body.bucket_name)
+        buckets = (body.bucket_name,) if body.bucket_name is not None else tuple(sorted(project.source_buckets))
+        wanted = order(body, request_id=request_id, project=ProjectName(project.name), buckets=buckets, now=self.now())
+        quote = self._by_prefix(wanted, topic) if wanted.prefix is not None else self._by_names(wanted, topic)
+        _refuse_high_cost(quote)
+        return quote
+
+    def dry_run(self, body: RestoreRequest) -> dict[str, Any]:
+        """What the request would cost, and what it would not find.
+
+        Raises:
+            Problem: as the call itself.
+        """
+        quote = self(body, request_id=new_request_id(self.now()))
+        return {
+            "dry_run": True,
+            "estimate": quote.as_json(),
+            "expected_by": self.now() + timedelta(hours=quote.estimate.hours),
+            "counts": {
+                "files": len(quote.found.versions) if quote.found else None,
+                "missing": len(quote.missing),
+            },
+            "missing": list(quote.missing),
+        }
+
+    def _by_names(self, wanted: RestoreOrder, topic: str) -> Quote:
+        found = self.find.by_names(wanted)
+        if found.missing and not wanted.allow_missing:
+            message = f"no archive holds {', '.join(found.missing)}"
+            raise not_found("FilesNotFound", message, {"missing": list(found.missing)})
+        return self._quote(wanted, topic, found)
+
+    def _by_prefix(self, wanted: RestoreOrder, topic: str) -> Quote:
+        ranges = [archive for bucket in wanted.buckets for archive in self.find.ranges(wanted, bucket)]
+        if len(ranges) > MOST_ARCHIVES_READ or sum(archive.members for archive in ranges) > MOST_MEMBERS_READ:
+            return _quote_unread(wanted, topic, ranges)
+        found = self.find.under_prefix(wanted, ranges)
+        if not found.versions:
+            if not wanted.allow_missing:
+                message = f"no archived file's key begins with {wanted.prefix!r}"
+                raise not_found("FilesNotFound", message, {"missing": [wanted.prefix]})
+            found = replace(found, missing=(wanted.prefix or "",))
+        return self._quote(wanted, topic, found)
+
+    def _quote(self, wanted: RestoreOrder, topic: str, found: Found) -> Quote:
+        if same := collisions(found.versions, wanted.destination_prefix):
+            message = (
+                f"{len(same)} files would land on one another in the restore bucket: give bucket_name to say which"
+            )
+            raise conflict("SameDestination", message, {"collisions": [asdict(entry) for entry in same[:20]]})
+        archives = self._archives(wanted, found)
+        _refuse_unknown_tier(wanted, {archive.storage_class for archive in archives})
+        estimate = restore_estimate(archives, tier=wanted.tier, days=thaw_days(wanted.days))
+        return Quote(wanted, topic, found, estimate, found.missing)
+
+    def _archives(self, wanted: RestoreOrder, found: Found) -> tuple[ArchiveToRead, ...]:
+        parts = wanted_by_archive(found.versions, wanted.destination_prefix)
+        places = {
+            archive_id: (found.headers[archive_id].vault_bucket, found.headers[archive_id].vault_key)
+            for archive_id in parts
+        }
+        heads = self.vault.heads(places.values())
+        return tuple(
+            _to_read(head, len(files), sum(file.size for file in files))
+            for archive_id, files in parts.items()
+            if (head := heads[places[archive_id]]) is not None
+        )
+
+
+def _to_read(head: ArchiveHead, files: int, size: int) -> ArchiveToRead:
+    return ArchiveToRead(
+        storage_class=known_class(head.storage_class) or StorageClass.STANDARD,
+        size_bytes=head.size_bytes,
+        wanted_files=files,
+        wanted_bytes=size,
+        thawed=head.expires_at is not None,
+    )
+
+
+def _quote_unread(wanted: RestoreOrder, topic: str, ranges: list[ArchiveRange]) -> Quote:
+    """The most that a large prefix can cost: every archive that may hold files of it, and all they hold."""
+    buckets = sorted({archive.bucket for archive in ranges})
+    if len(buckets) > 1:
+        message = f"archives from {', '.join(buckets)} hold files under this prefix: give bucket_name to say which"
+        raise conflict("SeveralBuckets", message, {"buckets": buckets})
+    archives = tuple(
+        ArchiveToRead(
+            storage_class=known_class(archive.storage_class) or StorageClass.STANDARD,
+            size_bytes=archive.size_bytes,
+            wanted_files=archive.members,
+            wanted_bytes=archive.bytes_in,
+        )
+        for archive in ranges
+    )
+    _refuse_unknown_tier(wanted, {archive.storage_class for archive in archives})
+    estimate = restore_estimate(archives, tier=wanted.tier, days=thaw_days(wanted.days))
+    return Quote(wanted, topic, None, estimate)
+
+
+def _refuse_unknown_tier(wanted: RestoreOrder, classes: set[StorageClass]) -> None:
+    without = {
+        storage_class.value: dict(tiers_of(storage_class))
+        for storage_class in sorted(classes)
+        if storage_class.needs_thaw and wanted.tier not in tiers_of(storage_class)
+    }
+    if without:
+        ways = "; ".join(
+            f"{name} has {', '.join(f'{tier} (within {hours:g} h)' for tier, hours in tiers.items())}"
+            for name, tiers in without.items()
+        )
+        message = f"these files cannot be thawed by {wanted.tier}: {ways}"
+        raise unprocessable("TierNotAvailable", message, {"hours_by_tier": without})
+
+
+def _refuse_high_cost(quote: Quote) -> None:
+    limit = quote.order.max_cost_usd
+    if limit is not None and quote.estimate.total_usd > limit:
+        at_most = "up to " if quote.found is None else ""
+        message = f"it would cost {at_most}${quote.estimate.total_usd:.6f}, above max_cost_usd {limit:g}"
+        raise conflict("CostAboveLimit", message, {"estimate": quote.as_json()})
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptRestore:
+    """Records what was quoted and sends it on its way. What a crash leaves undone, the thaw queue or the sweeper does:
+    the request waits to be looked at from the moment it is recorded."""
+
+    quote: QuoteRestore
+    requests: Requests
+    documents: PartDocuments
+    queue: CommandQueue
+    now: Clock
+    restore_bucket: str
+    look_after: timedelta
+
+    def __call__(self, body: RestoreRequest, *, correlation_id: str, stage_url: str) -> dict[str, Any]:
+        """The answer to the caller.
+
+        Raises:
+            Problem: see `QuoteRestore`.
+        """
+        request_id = new_request_id(self.now())
+        quote = self.quote(body, request_id=request_id)
+        parts = self._planned(quote)
+        request = self._request(quote, request_id, correlation_id, f"{stage_url}/restore/{request_id}", parts)
+        for part in parts or ():
+            self.documents.put_wanted(request_id, part.archive_id, part.files)
+        if not self.requests.accept(request, parts, look_at=self.now() + self.look_after):
+            msg = f"the id {request_id} is taken"
+            raise conflict("InProgress", f"{msg}; send the same call again")
+        self.queue.send(ThawFiles(correlation_id=correlation_id, request_id=request_id))
+        logger().info("restore accepted", extra={"request_id": request_id, "archives": quote.estimate.archives})
+        count("RestoreAccepted")
+        return RestoreAnswer(
+            request_id=request_id,
+            status_url=request.status_url or "",
+            estimate=quote.as_json(),
+            expected_by=request.expected_by,
+        ).model_dump(mode="json")
+
+    def _planned(self, quote: Quote) -> tuple[PlannedPart, ...] | None:
+        """The parts, where they are few enough to be recorded with the request."""
+        if quote.found is None:
+            return None
+        parts = planned_parts(quote.order, quote.found)
+        return parts if len(parts) <= MOST_PARTS_RECORDED else None
+
+    def _request(
+        self,
+        quote: Quote,
+        request_id: RequestId,
+        correlation_id: str,
+        status_url: str,
+        parts: tuple[PlannedPart, ...] | None,
+    ) -> Request:
+        now = self.now()
+        return Request(
+            request_id=request_id,
+            state=RequestState.ACCEPTED,
+            order=quote.order,
+            correlation_id=correlation_id,
+            topic_arn=quote.topic_arn,
+            status_url=status_url,
+            location=f"s3://{self.restore_bucket}/{quote.order.destination_prefix}",
+            accepted_at=now,
+            expected_by=now + timedelta(hours=quote.estimate.hours),
+            resolved=parts is not None,
+            parts=len(parts or ()),
+            files=len(quote.found.versions) if quote.found else 0,
+            missing=quote.missing,
+            estimate=quote.as_json(),
+        )
+
+
+def planned_parts(
+    wanted: RestoreOrder, found: Found, *, without: frozenset[str] = frozenset()
+) -> tuple[PlannedPart, ...]:
+    """One part for each archive that holds something wanted; `without` are the places in the restore bucket already promised."""
+    parts: list[PlannedPart] = []
+    for archive_id, files in wanted_by_archive(found.versions, wanted.destination_prefix).items():
+        left = tuple(file for file in files if file.destination not in without)
+        if left:
+            header = found.headers[archive_id]
+            parts.append(
+                PlannedPart(ArchiveId(archive_id), header.vault_bucket, header.vault_key, header.storage_class, left)
+            )
+    return tuple(parts)

@@ -1,0 +1,182 @@
+"""Saying how restores stand, and giving them up."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from itertools import islice
+from typing import Any
+
+from glaciate.errors import conflict, invalid, not_found
+from glaciate.messages import ThawFiles
+from glaciate.names import ProjectName, RequestId
+from glaciate.outbox import CommandQueue
+from glaciate.restores import Part, PartDocuments, RequestState
+from restore_intake.application.thawing import ARCHIVES_PER_MESSAGE, EndCancelled
+from restore_intake.domain.ordering import Request
+from restore_intake.ports import Projects, Requests
+
+
+def _require(requests: Requests, request_id: RequestId) -> Request:
+    request = requests.get(request_id)
+    if request is None:
+        raise not_found("RequestNotFound", f"there is no restore request {request_id}")
+    return request
+
+
+def summary(request: Request) -> dict[str, Any]:
+    """What is said of a request wherever it is named."""
+    return {
+        "request_id": request.request_id,
+        "project_name": request.order.project,
+        "state": request.state,
+        "wanted": request.order.wanted,
+        "counts": {
+            "files": request.files,
+            "restored": request.restored,
+            "failed": request.failed,
+            "missing": len(request.missing),
+        },
+        "accepted_at": request.accepted_at,
+        "expected_by": request.expected_by,
+        "finished_at": request.finished_at,
+        "available_until": request.available_until,
+        "location": request.location,
+        "status_url": request.status_url,
+        "reason": request.reason,
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class DescribeRestore:
+    """How a request stands: as a whole, part by part, and file by file in pages."""
+
+    requests: Requests
+    documents: PartDocuments
+    restore_bucket: str
+
+    def __call__(self, request_id: RequestId, *, limit: int, token: str | None) -> dict[str, Any]:
+        """The request, and the next files.
+
+        Raises:
+            Problem: 404, no such request; 400, the token is none of ours.
+        """
+        request = _require(self.requests, request_id)
+        parts = self.requests.parts(request_id)
+        archive_id, offset = _read_token(token)
+        left = [part for part in parts if part.archive_id >= archive_id]
+        page = list(islice(self._files(request, left, archive_id, offset), limit + 1))
+        return {
+            **summary(request),
+            "retrieval_tier": request.order.tier,
+            "days": request.order.days,
+            "as_of": request.order.as_of,
+            "resolved": request.resolved,
+            "estimate": request.estimate,
+            "missing": list(request.missing),
+            "parts": [_describe_part(part) for part in parts[:1000]],
+            "files": [file for _place, file in page[:limit]],
+            "next_token": page[limit][0] if len(page) > limit else None,
+        }
+
+    def _files(
+        self, request: Request, parts: list[Part], archive_id: str, offset: int
+    ) -> Iterator[tuple[str, dict[str, Any]]]:
+        for part in parts:
+            start = offset if part.archive_id == archive_id else 0
+            for number, file in enumerate(self._files_of(request, part)):
+                if number >= start:
+                    yield f"{part.archive_id}:{number}", file
+
+    def _files_of(self, request: Request, part: Part) -> Iterator[dict[str, Any]]:
+        results = self.documents.results(part.request_id, part.archive_id) if part.state.ended else None
+        if results is not None:
+            for result in results:
+                restored = result.state == "RESTORED"
+                yield _describe_file(
+                    result.key,
+                    result.size,
+                    result.state,
+                    location=f"s3://{self.restore_bucket}/{result.destination}" if restored else None,
+                    available_until=request.available_until if restored else None,
+                    reason=result.reason,
+                )
+            return
+        for file in self.documents.wanted(part.request_id, part.archive_id):
+            yield _describe_file(file.key, file.size, part.state, expected_by=part.expected_by, reason=part.reason)
+
+
+def _describe_file(key: str, size: int, state: str, **known: Any) -> dict[str, Any]:
+    nothing = {"location": None, "available_until": None, "expected_by": None, "reason": None}
+    return {"key": key, "size": size, "state": state, **nothing, **known}
+
+
+def _describe_part(part: Part) -> Mapping[str, Any]:
+    said = asdict(part)
+    return {
+        name: said[name]
+        for name in (
+            "archive_id",
+            "state",
+            "vault_key",
+            "storage_class",
+            "files",
+            "restored",
+            "failed",
+            "asked_at",
+            "expected_by",
+            "readable_until",
+            "reason",
+        )
+    }
+
+
+def _read_token(token: str | None) -> tuple[str, int]:
+    if token is None:
+        return "", 0
+    archive_id, _colon, offset = token.partition(":")
+    if not offset.isdecimal():
+        msg = "next_token is not one that this call gave"
+        raise invalid(msg)
+    return archive_id, int(offset)
+
+
+@dataclass(frozen=True, slots=True)
+class ListRestores:
+    """The requests of a project, newest first."""
+
+    projects: Projects
+    requests: Requests
+
+    def __call__(self, project_name: str, *, limit: int, token: str | None) -> dict[str, Any]:
+        """A page of them.
+
+        Raises:
+            Problem: 404, no such project.
+        """
+        project = self.projects.load().require(project_name)
+        page = self.requests.page(ProjectName(project.name), limit=limit, before=RequestId(token) if token else None)
+        return {"requests": [summary(request) for request in page.requests], "next_token": page.before}
+
+
+@dataclass(frozen=True, slots=True)
+class CancelRestore:
+    """Gives up what has not ended. What is restored stays; others that wait for the same archives are not touched."""
+
+    requests: Requests
+    end_cancelled: EndCancelled
+    queue: CommandQueue
+
+    def __call__(self, request_id: RequestId) -> dict[str, Any]:
+        """How the request stands now; cancelling twice is harmless.
+
+        Raises:
+            Problem: 404, no such request; 409, it has ended.
+        """
+        request = _require(self.requests, request_id)
+        self.requests.cancel(request_id)
+        request = _require(self.requests, request_id)
+        if request.state is not RequestState.CANCELLED:
+            message = f"restore request {request_id} has ended: it is {request.state}"
+            raise conflict("AlreadyEnded", message, {"state": request.state})
+        if not self.end_cancelled(request, at_most=ARCHIVES_PER_MESSAGE):
+            self.queue.send(ThawFiles(correlation_id=request.correlation_id, request_id=request_id))
+        return summary(_require(self.requests, request_id))

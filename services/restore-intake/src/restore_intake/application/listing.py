@@ -1,0 +1,164 @@
+"""Finding archived files: by key, by name, by prefix or by glob, with their versions, in pages."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice
+from typing import Any, Final
+
+from glaciate.catalog import CatalogHeader
+from glaciate.errors import unprocessable
+from glaciate.names import ProjectName
+from restore_intake.domain.finding import ArchiveRange, FileVersion
+from restore_intake.domain.queries import FilesQuery, write_place
+from restore_intake.domain.thawing import ArchiveHead, Copy, copy_of
+from restore_intake.ports import Catalogs, Clock, Index, Projects, Vault
+
+MOST_CATALOGS_A_PAGE: Final = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One version of a file, and its ETag where it is known for nothing."""
+
+    version: FileVersion
+    etag: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ListFiles:
+    """Answers `GET /files`; a page costs a bounded number of reads."""
+
+    projects: Projects
+    index: Index
+    catalogs: Catalogs
+    vault: Vault
+    now: Clock
+
+    def __call__(self, query: FilesQuery) -> dict[str, Any]:
+        """A page of versions, in order of their keys, the newest version of a key first.
+
+        Raises:
+            Problem: 404 no such project; 403 a bucket that is not the project's; 400 a token that is none of ours;
+                422 more archives overlap here than can be read for a page.
+        """
+        project = self.projects.load().require(query.project_name)
+        if query.bucket_name is not None:
+            project.require_bucket(query.bucket_name)
+        buckets = (query.bucket_name,) if query.bucket_name is not None else tuple(sorted(project.source_buckets))
+        name = ProjectName(project.name)
+        if query.key is not None:
+            page, token = self._by_key(name, buckets, query)
+        elif query.name is not None:
+            page, token = self._by_name(name, buckets, query)
+        else:
+            page, token = self._by_prefix(name, buckets, query)
+        return {"files": self._describe(page), "next_token": token}
+
+    def _by_key(
+        self, project: ProjectName, buckets: tuple[str, ...], query: FilesQuery
+    ) -> tuple[list[Entry], str | None]:
+        start = query.offset()
+        versions = (version for bucket in buckets for version in self.index.versions(project, bucket, query.key or ""))
+        found = list(islice(versions, start, start + query.limit + 1))
+        token = str(start + query.limit) if len(found) > query.limit else None
+        return [Entry(version) for version in found[: query.limit]], token
+
+    def _by_name(
+        self, project: ProjectName, buckets: tuple[str, ...], query: FilesQuery
+    ) -> tuple[list[Entry], str | None]:
+        found, token = self.index.named_page(project, query.name or "", limit=query.limit, token=query.next_token)
+        return _in_order(Entry(version) for version in found if version.bucket in buckets), token
+
+    def _by_prefix(
+        self, project: ProjectName, buckets: tuple[str, ...], query: FilesQuery
+    ) -> tuple[list[Entry], str | None]:
+        """Reads catalogs in order of their first keys; a key is listed once no archive that may hold it is unread."""
+        start_bucket, start_key = query.place()
+        entries: list[Entry] = []
+        left = MOST_CATALOGS_A_PAGE
+        for bucket in buckets:
+            if bucket < start_bucket:
+                continue
+            start = start_key if bucket == start_bucket else ""
+            held: list[Entry] = []
+            for archive in self.index.ranges(project, bucket, query.literal_prefix):
+                if archive.last_key < start:
+                    continue
+                entries += _in_order(entry for entry in held if entry.version.key < archive.first_key)
+                held = [entry for entry in held if entry.version.key >= archive.first_key]
+                if (page := _whole_page(entries, query.limit)) is not None:
+                    return page
+                if not left:
+                    return entries, _place_before(archive, start)
+                left -= 1
+                held += self._matching(archive, query, start)
+            entries += _in_order(held)
+            if (page := _whole_page(entries, query.limit)) is not None:
+                return page
+        return entries, None
+
+    def _matching(self, archive: ArchiveRange, query: FilesQuery, start: str) -> Iterable[Entry]:
+        for member in self.catalogs.read(archive.archive_id).members:
+            if member.key >= start and query.matches(member.key):
+                version = FileVersion(archive.bucket, member.key, member.size, archive.sealed_at, archive.archive_id)
+                yield Entry(version, member.etag)
+
+    def _describe(self, page: list[Entry]) -> list[dict[str, Any]]:
+        headers = self.catalogs.headers(sorted({entry.version.archive_id for entry in page}))
+        heads = self.vault.heads({(header.vault_bucket, header.vault_key) for header in headers.values()})
+        now = self.now()
+        archives = {archive_id: _describe_archive(header, heads, now) for archive_id, header in headers.items()}
+        return [
+            {
+                "key": entry.version.key,
+                "bucket": entry.version.bucket,
+                "size": entry.version.size,
+                "archived_at": entry.version.sealed_at,
+                "etag": entry.etag,
+                **archives[entry.version.archive_id],
+            }
+            for entry in page
+        ]
+
+
+def _describe_archive(
+    header: CatalogHeader, heads: Mapping[tuple[str, str], ArchiveHead | None], now: datetime
+) -> dict[str, Any]:
+    head = heads[header.vault_bucket, header.vault_key]
+    copy = copy_of(head, now=now, days=0)
+    return {
+        "archive_id": header.archive_id,
+        "archive": header.vault_key,
+        "storage_class": head.storage_class if head else header.storage_class,
+        "readable": copy,
+        "readable_until": head.expires_at if head and copy is Copy.WARM else None,
+    }
+
+
+def _in_order(entries: Iterable[Entry]) -> list[Entry]:
+    newest_first = sorted(entries, key=lambda entry: entry.version.age, reverse=True)
+    return sorted(newest_first, key=lambda entry: (entry.version.bucket, entry.version.key))
+
+
+def _whole_page(entries: list[Entry], limit: int) -> tuple[list[Entry], str | None] | None:
+    """The first `limit` entries and all versions of the last one's file, if there is more behind them."""
+    for number in range(limit, len(entries)):
+        before, here = entries[number - 1].version, entries[number].version
+        if (before.bucket, before.key) != (here.bucket, here.key):
+            return entries[:number], write_place(here.bucket, here.key)
+    return None
+
+
+def _place_before(archive: ArchiveRange, start: str) -> str:
+    """Where the next page begins: everything before the archive's first key is listed.
+
+    Raises:
+        Problem: 422, it begins where this one did: too many archives overlap there.
+    """
+    if archive.first_key <= start:
+        message = (
+            f"more than {MOST_CATALOGS_A_PAGE} archives hold versions of the files at {start!r}: ask by key or name"
+        )
+        raise unprocessable("TooManyVersions", message)
+    return write_place(archive.bucket, archive.first_key)

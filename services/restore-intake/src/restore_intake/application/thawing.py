@@ -1,0 +1,329 @@
+"""Thawing: resolve what is still open, ask S3 for readable copies, tell when they are there already, close what has ended."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from glaciate.errors import Permanent, Transient
+from glaciate.events import ArchiveReadable, RestoreAccepted
+from glaciate.messages import ThawFiles
+from glaciate.names import RequestId
+from glaciate.outbox import CommandQueue, EventBus
+from glaciate.requests import Tier
+from glaciate.restores import Part, PartDocuments, PartState, RequestState
+from glaciate.telemetry import count, logger
+from restore_intake.application.accepting import planned_parts
+from restore_intake.application.finding import FindWanted, Found
+from restore_intake.domain.finding import ArchiveRange, clusters
+from restore_intake.domain.ordering import Request
+from restore_intake.domain.thawing import (
+    Act,
+    Answer,
+    ArchiveHead,
+    Step,
+    Thaw,
+    available_tier,
+    expected_by,
+    next_step,
+    slowest,
+)
+from restore_intake.ports import Clock, Ledger, Requests, Vault, Waiter
+
+ARCHIVES_PER_MESSAGE: Final = 50
+_RETRY_SECONDS: Final = 60
+
+
+@dataclass(frozen=True, slots=True)
+class CloseRequest:
+    """Tells of a request's end. Twice is harmless: what is marked as told is not told again, and a crash before the mark tells twice."""
+
+    ledger: Ledger
+    bus: EventBus
+
+    def __call__(self, request_id: RequestId) -> None:
+        """Closes the request if its last part has ended."""
+        event = self.ledger.close_if_last(request_id)
+        if event is None:
+            return
+        self.bus.publish(event)
+        self.ledger.mark_announced(request_id)
+        count("RestoreCompleted")
+
+
+@dataclass(frozen=True, slots=True)
+class ResolveRequest:
+    """Finds the files of a request again and records a part for each archive. Twice is harmless: the order names the moment as of
+    which to look, a part that is recorded stays as it is, and no second file is promised a place."""
+
+    find: FindWanted
+    requests: Requests
+    ledger: Ledger
+    documents: PartDocuments
+    now: Clock
+    look_after: timedelta
+
+    def __call__(self, request: Request) -> bool:
+        """True when every part is recorded; False where more is left for another message."""
+        if request.order.prefix is None:
+            found = self.find.by_names(request.order.model_copy(update={"all_matches": True}))
+            self._record(request, found)
+            self.requests.resolved(request.request_id, missing=found.missing)
+            return True
+        if not self._resolve_prefix(request):
+            return False
+        nothing = not self.requests.parts(request.request_id, limit=1)
+        self.requests.resolved(request.request_id, missing=(request.order.prefix,) if nothing else ())
+        return True
+
+    def _resolve_prefix(self, request: Request) -> bool:
+        left = ARCHIVES_PER_MESSAGE
+        done_bucket, _slash, done_key = (request.resolved_to or "").partition("/")
+        for bucket in request.order.buckets:
+            if bucket < done_bucket:
+                continue
+            after = done_key if bucket == done_bucket else None
+            for cluster in clusters(self.find.ranges(request.order, bucket, after=after)):
+                if left <= 0:
+                    return False
+                left -= len(cluster)
+                self._record(request, self.find.under_prefix(request.order, cluster))
+                self.requests.resolved_to(request.request_id, f"{bucket}/{_end(cluster)}")
+        return True
+
+    def _record(self, request: Request, found: Found) -> None:
+        concerned = sorted({version.archive_id for version in found.versions})
+        looked_up = (self.ledger.part(request.request_id, archive_id) for archive_id in concerned)
+        recorded = [part for part in looked_up if part is not None]
+        promised = frozenset(
+            file.destination for part in recorded for file in self.documents.wanted(part.request_id, part.archive_id)
+        )
+        known = {part.archive_id for part in recorded}
+        parts = [part for part in planned_parts(request.order, found, without=promised) if part.archive_id not in known]
+        for part in parts:
+            self.documents.put_wanted(request.request_id, part.archive_id, part.files)
+        self.requests.add_parts(request.request_id, parts, look_at=self.now() + self.look_after)
+
+
+def _end(cluster: Iterable[ArchiveRange]) -> str:
+    return max(archive.last_key for archive in cluster)
+
+
+@dataclass(frozen=True, slots=True)
+class ThawPart:
+    """Brings one part's archive nearer to being read. Twice is harmless: S3 is asked what is true first, and joins what is running."""
+
+    requests: Requests
+    ledger: Ledger
+    vault: Vault
+    bus: EventBus
+    now: Clock
+    look_after: timedelta
+
+    def __call__(self, part: Part, request: Request) -> None:
+        """Acts on what S3 says. A failure that passes makes the sweeper look at the part again soon."""
+        try:
+            self._thaw(part, request)
+        except Transient as failure:
+            seconds = failure.retry_after_seconds or _RETRY_SECONDS
+            logger().warning("will be thawed later", extra={"archive_id": part.archive_id, "reason": str(failure)})
+            self._look_at(part, self.now() + timedelta(seconds=seconds))
+
+    def _thaw(self, part: Part, request: Request) -> None:
+        head = self.vault.head(part.vault_bucket, part.vault_key)
+        running = self.requests.last_thaw(part.archive_id) if head and head.ongoing else None
+        tier = available_tier(head, request.order.tier)
+        step = next_step(head, now=self.now(), tier=tier, days=request.order.days, running=running)
+        logger().info(
+            "archive looked at", extra={"archive_id": part.archive_id, "request_id": part.request_id, "act": step.act}
+        )
+        match step.act:
+            case Act.ANNOUNCE:
+                self._announce(part, request, step)
+            case Act.JOIN:
+                self._join(part, head, running)
+            case Act.GIVE_UP:
+                self._give_up(part)
+            case Act.ASK | Act.EXTEND:
+                self._ask(part, request, step, head, running)
+
+    def _ask(self, part: Part, request: Request, step: Step, head: ArchiveHead | None, running: Thaw | None) -> None:
+        tier, days = step.tier or Tier.STANDARD, step.days or request.order.days
+        match self.vault.thaw(part.vault_bucket, part.vault_key, tier=tier, days=days):
+            case Answer.BEGUN:
+                storage_class = head.storage_class if head else part.storage_class
+                thaw = Thaw(tier, days, expected_by(storage_class, tier=tier, asked_at=self.now()))
+                self.requests.note_thaw(part.archive_id, thaw)
+                self._join(part, head, thaw)
+                count("ThawBegun")
+            case Answer.RENEWED | Answer.READABLE:
+                self._announce(part, request, step)
+            case Answer.RUNNING:
+                self._join(part, head, running or self.requests.last_thaw(part.archive_id))
+            case Answer.GONE:
+                self._give_up(part)
+
+    def _join(self, part: Part, head: ArchiveHead | None, running: Thaw | None) -> None:
+        now = self.now()
+        storage_class = head.storage_class if head else part.storage_class
+        by = running.expected_by if running else expected_by(storage_class, tier=slowest(storage_class), asked_at=now)
+        look_at = max(by, now) + self.look_after
+        self.requests.thawing(part, asked_at=part.asked_at or now, expected_by=by, look_at=look_at)
+
+    def _announce(self, part: Part, request: Request, step: Step) -> None:
+        self.bus.publish(
+            ArchiveReadable(
+                correlation_id=request.correlation_id,
+                archive_id=part.archive_id,
+                vault_bucket=part.vault_bucket,
+                vault_key=part.vault_key,
+                readable_until=step.readable_until,
+            )
+        )
+        self._look_at(part, self.now() + self.look_after)
+
+    def _give_up(self, part: Part) -> None:
+        reason = f"the archive s3://{part.vault_bucket}/{part.vault_key} is not in the vault any more"
+        self.ledger.end_part(
+            part.request_id, part.archive_id, state=PartState.FAILED, restored=0, failed=part.files, reason=reason
+        )
+
+    def _look_at(self, part: Part, moment: datetime) -> None:
+        self.requests.look_again(Waiter(part.request_id, part.archive_id), look_at=moment)
+
+
+@dataclass(frozen=True, slots=True)
+class EndCancelled:
+    """Ends what is left of a cancelled request; others that wait for the same archives are not touched. Twice is harmless."""
+
+    requests: Requests
+    ledger: Ledger
+    close: CloseRequest
+
+    def __call__(self, request: Request, *, at_most: int) -> bool:
+        """False where more parts are left than were to be ended now."""
+        self.requests.resolved(request.request_id, missing=request.missing)
+        living = [part for part in self.requests.parts(request.request_id) if not part.state.ended]
+        for part in living[:at_most]:
+            self.ledger.end_part(
+                part.request_id, part.archive_id, state=PartState.CANCELLED, restored=0, failed=0, reason="cancelled"
+            )
+        self.close(request.request_id)
+        return len(living) <= at_most
+
+
+@dataclass(frozen=True, slots=True)
+class ThawFilesOfRequest:
+    """What `ThawFiles` asks for. Twice is harmless: every step looks first at what is done already."""
+
+    requests: Requests
+    resolve: ResolveRequest
+    thaw: ThawPart
+    end_cancelled: EndCancelled
+    close: CloseRequest
+    queue: CommandQueue
+    bus: EventBus
+
+    def __call__(self, command: ThawFiles) -> None:
+        """Handles so many archives, and sends the rest on as another message.
+
+        Raises:
+            Permanent: there is no such request.
+        """
+        request = self.requests.get(command.request_id)
+        if request is None:
+            msg = f"there is no restore request {command.request_id}"
+            raise Permanent(msg)
+        if request.state is RequestState.CANCELLED:
+            if not self.end_cancelled(request, at_most=ARCHIVES_PER_MESSAGE * 4):
+                self.queue.send(command)
+            return
+        if not request.state.ended:
+            self._go_on(request, command)
+        self.close(request.request_id)
+
+    def _go_on(self, request: Request, command: ThawFiles) -> None:
+        if not request.resolved:
+            if not self.resolve(request):
+                self.queue.send(command)
+                return
+            request = self.requests.get(request.request_id) or request
+        self._tell_acceptance(request)
+        parts = self.requests.parts(request.request_id, after=command.after_archive, limit=ARCHIVES_PER_MESSAGE)
+        if len(parts) == ARCHIVES_PER_MESSAGE:
+            self.queue.send(command.model_copy(update={"after_archive": parts[-1].archive_id}))
+        for part in parts:
+            if part.state is PartState.PENDING:
+                self.thaw(part, request)
+
+    def _tell_acceptance(self, request: Request) -> None:
+        if request.acceptance_told:
+            return
+        self.bus.publish(
+            RestoreAccepted(
+                correlation_id=request.correlation_id,
+                request_id=request.request_id,
+                project=request.order.project,
+                topic_arn=request.topic_arn,
+                files=request.files,
+                wanted=request.order.wanted,
+                expected_by=request.expected_by,
+                status_url=request.status_url,
+            )
+        )
+        self.requests.acceptance_told(request.request_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """Looks at what has waited too long and asks what is true, so that a lost event costs time and not the restore."""
+
+    requests: Requests
+    ledger: Ledger
+    thaw: ThawPart
+    end_cancelled: EndCancelled
+    close: CloseRequest
+    queue: CommandQueue
+    now: Clock
+    look_after: timedelta
+
+    def __call__(self, *, at_most: int) -> int:
+        """Returns how many it looked at. One that fails does not keep the others waiting."""
+        due = self.requests.due(self.now(), limit=at_most)
+        for waiter in due:
+            try:
+                self._look(waiter)
+            except Transient as failure:
+                logger().warning("will be looked at later", extra={"reason": str(failure), **_names(waiter)})
+        logger().info("swept", extra={"waiters": len(due)})
+        return len(due)
+
+    def _look(self, waiter: Waiter) -> None:
+        logger().info("waited too long", extra=_names(waiter))
+        count("WaitedTooLong")
+        self.requests.look_again(waiter, look_at=self.now() + self.look_after)
+        request = self.requests.get(waiter.request_id)
+        if request is None:
+            return
+        if waiter.archive_id is None:
+            self._look_at_request(request)
+            return
+        part = self.ledger.part(waiter.request_id, waiter.archive_id)
+        if part is None or part.state.ended:
+            return
+        if request.state is RequestState.CANCELLED:
+            self.end_cancelled(request, at_most=ARCHIVES_PER_MESSAGE)
+            return
+        self.thaw(part, request)
+        self.close(request.request_id)
+
+    def _look_at_request(self, request: Request) -> None:
+        """A request whose parts are recorded waits for them, and they are looked at one by one."""
+        if request.state is RequestState.CANCELLED or not (request.resolved and request.acceptance_told):
+            self.queue.send(ThawFiles(correlation_id=request.correlation_id, request_id=request.request_id))
+            return
+        self.close(request.request_id)
+
+
+def _names(waiter: Waiter) -> dict[str, str | None]:
+    return {"request_id": waiter.request_id, "archive_id": waiter.archive_id}

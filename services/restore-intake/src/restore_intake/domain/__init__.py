@@ -1,0 +1,1 @@
+"""What the restore intake decides, without asking anybody."""

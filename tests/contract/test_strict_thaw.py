@@ -1,0 +1,207 @@
+"""The strict fake against what is known of S3, line by line."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from fakes.strict_thaw import START, StrictS3
+from glaciate.events import ObjectRestoreCompleted
+
+KEY = "archives/demo/01aaaaa000010000.zip"
+
+
+@pytest.fixture
+def s3() -> StrictS3:
+    s3 = StrictS3()
+    s3.put_object(Bucket="vault", Key=KEY, Body=b"zip", StorageClass="DEEP_ARCHIVE")
+    return s3
+
+
+def restore(s3: StrictS3, tier: str = "Standard", days: int = 3, key: str = KEY) -> int:
+    request = {"Days": days, "GlacierJobParameters": {"Tier": tier}}
+    status: int = s3.restore_object(Bucket="vault", Key=key, RestoreRequest=request)["ResponseMetadata"][
+        "HTTPStatusCode"
+    ]
+    return status
+
+
+def refused(call: Any) -> tuple[int, str]:
+    with pytest.raises(ClientError) as caught:
+        call()
+    response = caught.value.response
+    return response["ResponseMetadata"]["HTTPStatusCode"], response["Error"]["Code"]
+
+
+def header(s3: StrictS3) -> str | None:
+    said: str | None = s3.head_object(Bucket="vault", Key=KEY).get("Restore")
+    return said
+
+
+def test_an_archived_object_cannot_be_read_or_copied_but_head_works(s3: StrictS3) -> None:
+    source = {"Bucket": "vault", "Key": KEY}
+
+    assert refused(lambda: s3.get_object(Bucket="vault", Key=KEY)) == (403, "InvalidObjectState")
+    assert refused(lambda: s3.copy_object(Bucket="x", Key="y", CopySource=source)) == (403, "InvalidObjectState")
+    assert s3.head_object(Bucket="vault", Key=KEY)["StorageClass"] == "DEEP_ARCHIVE"
+    assert header(s3) is None
+
+
+def test_a_first_request_is_202_and_the_header_says_that_it_is_under_way(s3: StrictS3) -> None:
+    assert restore(s3) == 202
+    assert header(s3) == 'ongoing-request="true"'
+    assert refused(lambda: s3.get_object(Bucket="vault", Key=KEY)) == (403, "InvalidObjectState")
+
+
+@pytest.mark.parametrize(
+    ("storage_class", "tier", "takes"),
+    [
+        ("DEEP_ARCHIVE", "Standard", timedelta(hours=12)),
+        ("DEEP_ARCHIVE", "Bulk", timedelta(hours=48)),
+        ("GLACIER", "Expedited", timedelta(minutes=5)),
+        ("GLACIER", "Standard", timedelta(hours=5)),
+        ("GLACIER", "Bulk", timedelta(hours=12)),
+    ],
+)
+def test_the_copy_is_there_when_the_tiers_time_is_over(storage_class: str, tier: str, takes: timedelta) -> None:
+    s3 = StrictS3()
+    s3.put_object(Bucket="vault", Key=KEY, Body=b"zip", StorageClass=storage_class)
+    restore(s3, tier, days=5)
+
+    s3.advance(seconds=takes.total_seconds() - 1)
+    before = header(s3)
+    s3.advance(seconds=1)
+
+    assert before == 'ongoing-request="true"'
+    assert s3.get_object(Bucket="vault", Key=KEY)["Body"].read() == b"zip"
+
+
+def test_a_second_request_while_one_is_under_way_is_409(s3: StrictS3) -> None:
+    restore(s3)
+
+    assert refused(lambda: restore(s3)) == (409, "RestoreAlreadyInProgress")
+
+
+def test_a_faster_tier_with_the_same_days_speeds_it_up(s3: StrictS3) -> None:
+    restore(s3, "Bulk", days=3)
+    s3.advance(hours=1)
+
+    assert restore(s3, "Standard", days=3) == 202
+    s3.advance(hours=12)
+    assert header(s3) == 'ongoing-request="false", expiry-date="Sun, 05 Jul 2026 00:00:00 GMT"'
+
+
+def test_a_faster_tier_with_other_days_is_409(s3: StrictS3) -> None:
+    restore(s3, "Bulk", days=3)
+
+    assert refused(lambda: restore(s3, "Standard", days=4)) == (409, "RestoreAlreadyInProgress")
+
+
+def test_a_slower_tier_is_409(s3: StrictS3) -> None:
+    restore(s3, "Standard")
+
+    assert refused(lambda: restore(s3, "Bulk")) == (409, "RestoreAlreadyInProgress")
+
+
+def test_a_request_when_the_copy_is_there_is_200_and_renews_the_period_from_now(s3: StrictS3) -> None:
+    restore(s3, days=3)
+    s3.advance(days=2)
+
+    assert restore(s3, days=3) == 200
+    assert header(s3) == 'ongoing-request="false", expiry-date="Tue, 07 Jul 2026 00:00:00 GMT"'
+
+
+def test_the_period_counts_from_the_request_and_ends_at_the_next_midnight(s3: StrictS3) -> None:
+    restore(s3, "Standard", days=1)
+    s3.advance(hours=12)
+
+    assert datetime(2026, 7, 1, 10, 30, tzinfo=UTC) == START
+    assert header(s3) == 'ongoing-request="false", expiry-date="Fri, 03 Jul 2026 00:00:00 GMT"'
+
+
+def test_a_bulk_copy_asked_for_one_day_lapses_before_it_is_of_use(s3: StrictS3) -> None:
+    restore(s3, "Bulk", days=1)
+
+    s3.advance(hours=48)
+
+    assert header(s3) is None
+    assert refused(lambda: s3.get_object(Bucket="vault", Key=KEY)) == (403, "InvalidObjectState")
+
+
+def test_a_copy_is_gone_when_its_period_is_over_and_can_be_asked_for_again(s3: StrictS3) -> None:
+    restore(s3, days=3)
+    s3.advance(days=5)
+
+    assert refused(lambda: s3.get_object(Bucket="vault", Key=KEY)) == (403, "InvalidObjectState")
+    assert s3.told[-1]["detail-type"] == "Object Restore Expired"
+    assert restore(s3) == 202
+
+
+def test_deep_archive_has_no_expedited(s3: StrictS3) -> None:
+    assert refused(lambda: restore(s3, "Expedited")) == (400, "InvalidArgument")
+
+
+def test_expedited_without_capacity_is_503() -> None:
+    s3 = StrictS3(expedited_capacity=False)
+    s3.put_object(Bucket="vault", Key=KEY, Body=b"zip", StorageClass="GLACIER")
+
+    assert refused(lambda: restore(s3, "Expedited")) == (503, "GlacierExpeditedRetrievalNotAvailable")
+
+
+def test_too_many_requests_are_503(s3: StrictS3) -> None:
+    s3.throttle(1)
+
+    assert refused(lambda: restore(s3)) == (503, "SlowDown")
+    assert restore(s3) == 202
+
+
+@pytest.mark.parametrize(
+    ("storage_class", "code"),
+    [
+        ("STANDARD", "InvalidObjectState"),
+        ("GLACIER_IR", "InvalidObjectState"),
+        ("INTELLIGENT_TIERING", "ObjectAlreadyInActiveTierError"),
+    ],
+)
+def test_what_is_readable_at_once_is_not_restored(storage_class: str, code: str) -> None:
+    s3 = StrictS3()
+    s3.put_object(Bucket="vault", Key=KEY, Body=b"zip", StorageClass=storage_class)
+
+    assert refused(lambda: restore(s3)) == (403, code)
+    assert s3.get_object(Bucket="vault", Key=KEY)["Body"].read() == b"zip"
+
+
+def test_what_is_not_there_is_404(s3: StrictS3) -> None:
+    assert refused(lambda: s3.head_object(Bucket="vault", Key="gone")) == (404, "404")
+    assert refused(lambda: s3.get_object(Bucket="vault", Key="gone")) == (404, "NoSuchKey")
+    assert refused(lambda: restore(s3, key="gone")) == (404, "NoSuchKey")
+
+
+def test_the_completion_is_told_once_with_the_fields_that_s3_gives(s3: StrictS3) -> None:
+    restore(s3)
+    s3.advance(days=1)
+
+    [told] = s3.completions()
+    event = ObjectRestoreCompleted.from_envelope(told)
+    assert (event.vault_bucket, event.vault_key) == ("vault", KEY)
+    assert event.readable_until == datetime(2026, 7, 5, tzinfo=UTC)
+    assert told["detail"]["source-storage-class"] == "DEEP_ARCHIVE"
+    assert told["time"] == "2026-07-01T22:30:00Z"
+
+
+def test_a_listing_tells_the_restore_status_when_asked_to(s3: StrictS3) -> None:
+    restore(s3)
+
+    [plain] = s3.list_objects_v2(Bucket="vault")["Contents"]
+    [entry] = s3.list_objects_v2(Bucket="vault", OptionalObjectAttributes=["RestoreStatus"])["Contents"]
+
+    assert "RestoreStatus" not in plain
+    assert entry["RestoreStatus"] == {"IsRestoreInProgress": True}
+
+
+def test_a_range_gives_those_bytes_only(s3: StrictS3) -> None:
+    s3.put_object(Bucket="vault", Key="plain", Body=b"0123456789")
+
+    assert s3.get_object(Bucket="vault", Key="plain", Range="bytes=2-4")["Body"].read() == b"234"
+    assert refused(lambda: s3.get_object(Bucket="vault", Key="plain", Range="bytes=10-11")) == (416, "InvalidRange")

@@ -1,0 +1,159 @@
+"""The restore intake on AWS as moto plays it, all but the vault, which is as strict about archived objects as AWS."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import boto3
+from moto import mock_aws
+
+from fakes.strict_thaw import StrictS3
+from fakes.vault import SOURCE, VaultKit, make_tables
+from glaciate.contracts import Contract, read_body
+from glaciate.events import EVENTS
+from glaciate.messages import COMMANDS, ThawFiles
+from glaciate.names import RequestId
+from glaciate.outbox import EventBridgeBus, SqsCommandQueue
+from glaciate.projects import Project, ProjectsDocument
+from glaciate.requests import RestoreRequest
+from glaciate.restores import RestoreLedger, S3PartDocuments
+from restore_intake.adapters.index import DynamoIndex, S3Catalogs
+from restore_intake.adapters.requests import DynamoRequests
+from restore_intake.adapters.vault import S3Vault
+from restore_intake.application.accepting import AcceptRestore, QuoteRestore
+from restore_intake.application.describing import CancelRestore, DescribeRestore, ListRestores
+from restore_intake.application.finding import FindWanted
+from restore_intake.application.listing import ListFiles
+from restore_intake.application.thawing import (
+    CloseRequest,
+    EndCancelled,
+    ResolveRequest,
+    Sweep,
+    ThawFilesOfRequest,
+    ThawPart,
+)
+
+TOPIC = "arn:aws:sns:us-east-1:123456789012:glaciate"
+LOOK_AFTER = timedelta(minutes=15)
+
+
+class FixedProjects:
+    """One project, `demo`."""
+
+    def load(self) -> ProjectsDocument:
+        demo = Project(name="demo", source_buckets=(SOURCE, "other-bucket"))
+        return ProjectsDocument(projects=(demo,))
+
+
+@dataclass
+class World:
+    """Everything the intake speaks to, and its use cases."""
+
+    s3: StrictS3
+    vault: VaultKit
+    queue_url: str
+    events_url: str
+    accept: AcceptRestore
+    quote: QuoteRestore
+    describe: DescribeRestore
+    list_restores: ListRestores
+    cancel: CancelRestore
+    list_files: ListFiles
+    thaw_files: ThawFilesOfRequest
+    sweep: Sweep
+    ledger: RestoreLedger
+    requests: DynamoRequests
+    index: DynamoIndex
+    bus: EventBridgeBus
+
+    def post(self, **body: Any) -> RequestId:
+        """`POST /restore`, accepted."""
+        request = RestoreRequest.model_validate({"project_name": "demo", **body})
+        answer = self.accept(request, correlation_id="trail-1", stage_url="https://api.example.com/live")
+        return RequestId(answer["request_id"])
+
+    def drain(self) -> int:
+        """Handles every message of the thaw queue; returns how many."""
+        handled = 0
+        while messages := self._take(self.queue_url):
+            for body in messages:
+                message = read_body(body, COMMANDS)
+                assert isinstance(message, ThawFiles)
+                self.thaw_files(message)
+                handled += 1
+        return handled
+
+    def told(self) -> list[Contract]:
+        """The events on the bus since the last look."""
+        events: list[Contract] = []
+        while messages := self._take(self.events_url):
+            events += [read_body(body, EVENTS) for body in messages]
+        return events
+
+    def files(self, request_id: RequestId, **page: Any) -> dict[str, dict[str, Any]]:
+        """The files of a request as its status tells them, by key."""
+        status = self.describe(request_id, limit=page.get("limit", 100), token=page.get("token"))
+        return {file["key"]: file for file in status["files"]}
+
+    def _take(self, url: str) -> list[str]:
+        sqs = boto3.client("sqs")
+        messages = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", [])
+        for message in messages:
+            sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+        return [message["Body"] for message in messages]
+
+
+def _bus_with_ear() -> tuple[EventBridgeBus, str]:
+    events, sqs = boto3.client("events"), boto3.client("sqs")
+    events.create_event_bus(Name="bus")
+    url = sqs.create_queue(QueueName="ear")["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    events.put_rule(Name="all", EventBusName="bus", EventPattern=json.dumps({"source": ["glaciate"]}))
+    events.put_targets(Rule="all", EventBusName="bus", Targets=[{"Id": "ear", "Arn": arn}])
+    return EventBridgeBus(events, "bus"), url
+
+
+@contextmanager
+def restore_world() -> Iterator[World]:
+    with mock_aws():
+        make_tables()
+        boto3.client("s3").create_bucket(Bucket="work")
+        s3: Any = StrictS3()
+        bus, events_url = _bus_with_ear()
+        sqs = boto3.client("sqs")
+        queue_url = sqs.create_queue(QueueName="thaw")["QueueUrl"]
+        queue = SqsCommandQueue(sqs, queue_url)
+        documents = S3PartDocuments(boto3.client("s3"), "work")
+        ledger = RestoreLedger(documents, restored_days=14, now=s3.clock, pause=lambda _seconds: None)
+        requests = DynamoRequests(ledger)
+        catalogs = S3Catalogs(s3, "vault-bucket")
+        index = DynamoIndex(catalogs)
+        find = FindWanted(index, catalogs)
+        vault = S3Vault(s3)
+        projects = FixedProjects()
+        quote = QuoteRestore(projects, find, vault, s3.clock, "us-east-1", "123456789012", TOPIC)
+        close = CloseRequest(ledger, bus)
+        end_cancelled = EndCancelled(requests, ledger, close)
+        thaw = ThawPart(requests, ledger, vault, bus, s3.clock, LOOK_AFTER)
+        resolve = ResolveRequest(find, requests, ledger, documents, s3.clock, LOOK_AFTER)
+        yield World(
+            s3=s3,
+            vault=VaultKit(s3),
+            queue_url=queue_url,
+            events_url=events_url,
+            accept=AcceptRestore(quote, requests, documents, queue, s3.clock, "restored", LOOK_AFTER),
+            quote=quote,
+            describe=DescribeRestore(requests, documents, "restored"),
+            list_restores=ListRestores(projects, requests),
+            cancel=CancelRestore(requests, end_cancelled, queue),
+            list_files=ListFiles(projects, index, catalogs, vault, s3.clock),
+            thaw_files=ThawFilesOfRequest(requests, resolve, thaw, end_cancelled, close, queue, bus),
+            sweep=Sweep(requests, ledger, thaw, end_cancelled, close, queue, s3.clock, LOOK_AFTER),
+            ledger=ledger,
+            requests=requests,
+            index=index,
+            bus=bus,
+        )
