@@ -15,18 +15,36 @@ from glaciate_local.settings import LocalSettings
 Properties = dict[str, Any]
 Provisioned = tuple[str, dict[str, str]]
 FREE_KEYS = ("Parameters", "Tags", "Options", "PropagateTags")
+NUMBERS = (
+    "AttemptDurationSeconds",
+    "Attempts",
+    "MinvCpus",
+    "MaxvCpus",
+    "DesiredvCpus",
+    "Priority",
+    "Order",
+    "SizeInGiB",
+)
 
 
 def api_form(value: Any) -> Any:
-    """A template's properties as the Batch API takes them: camelCase names, maps of the user's own kept."""
+    """A template's properties as the Batch API takes them: camelCase names, maps of the user's own kept, numbers numbers.
+
+    A parameter of type Number arrives as a string, which CloudFormation turns into what the resource wants.
+    """
     if isinstance(value, list):
         return [api_form(one) for one in value]
     if not isinstance(value, dict):
         return value
-    return {
-        key[:1].lower() + key[1:]: inner if key in FREE_KEYS and isinstance(inner, dict) else api_form(inner)
-        for key, inner in value.items()
-    }
+    return {key[:1].lower() + key[1:]: _property(key, inner) for key, inner in value.items()}
+
+
+def _property(key: str, value: Any) -> Any:
+    if key in FREE_KEYS and isinstance(value, dict):
+        return value
+    if key in NUMBERS and isinstance(value, str):
+        return int(value)
+    return api_form(value)
 
 
 def asked(action: Callable[[Properties], tuple[int, Any, bytes]], request: Properties) -> Properties:
