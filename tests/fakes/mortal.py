@@ -18,7 +18,7 @@ class Life:
     after_effect: bool = False
     calls: int = 0
     dead: bool = False
-    _lock: threading.RLock = field(default_factory=threading.Lock)
+    _lock: Any = field(default_factory=threading.RLock)  # a call may make another: telling, while settling
 
     def live(self, call: Callable[[], Any]) -> Any:
         """Makes a call, unless the process is dead before it; nothing of it is seen when it dies after."""

@@ -29,7 +29,6 @@ from unpacker.ports import (
     Vault,
 )
 
-_PIECE_BYTES: Final = 4 * 1024**2  # of a large member at once
 _CHUNK_BYTES: Final = 1024**2  # of a large file at once
 
 
@@ -249,7 +248,7 @@ class UnpackMembers:
             NotReadable: there is no readable copy, now or any more.
             Vanished: the archive is not in the vault.
         """
-        reading = _Reading(self.vault, self.restored_files, contents, wants, outcomes)
+        reading = _Reading(self.vault, self.restored_files, self.limits.limit_bytes, contents, wants, outcomes)
         members = [contents.members[key] for key in wants]
         if contents.header.kind == "object":
             self._run([partial(reading.copy, member) for member in members], reading)
@@ -284,6 +283,7 @@ class _Reading:
 
     vault: Vault
     restored_files: RestoredFiles
+    piece_bytes: int
     contents: Contents
     wants: Mapping[str, tuple[Want, ...]]
     outcomes: Outcomes
@@ -333,10 +333,10 @@ class _Reading:
     def _chunks(self, member: Member) -> Iterator[bytes | memoryview]:
         opening = Opening(member, _CHUNK_BYTES)
         end = end_of(member)
-        for start in range(member.offset, end, _PIECE_BYTES):
+        for start in range(member.offset, end, self.piece_bytes):
             if self.given_up.is_set():
                 raise _GivenUp
-            yield from opening.feed(self._read(start, min(start + _PIECE_BYTES, end)))
+            yield from opening.feed(self._read(start, min(start + self.piece_bytes, end)))
         opening.close()
 
     def _read(self, start: int, end: int) -> bytes:

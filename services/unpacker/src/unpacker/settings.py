@@ -16,7 +16,10 @@ class LauncherSettings(Settings):
 
 
 class WorkerSettings(Settings):
-    """The Batch worker. It holds at most `read_concurrency` x (`coalesce_limit_bytes` + `whole_member_bytes`) of files in memory."""
+    """The Batch worker. Of files it holds at most `read_concurrency` x (`coalesce_limit_bytes` + `whole_member_bytes`) in memory.
+
+    A large file holds one piece of `coalesce_limit_bytes` and one part of `part_size_bytes` instead.
+    """
 
     unpack_queue_url: str
     unpack_dead_letters_url: str
@@ -30,7 +33,7 @@ class WorkerSettings(Settings):
     visibility_seconds: int = 120
     idle_seconds: float = 60
     coalesce_gap_bytes: int = Field(default=32 * 1024, ge=0)  # members nearer than this are read in one GET
-    coalesce_limit_bytes: int = Field(default=8 * 1024**2, ge=1)  # of one GET
+    coalesce_limit_bytes: int = Field(default=8 * 1024**2, ge=1)  # of one GET; a single member may be longer
     whole_share: float = Field(default=0.85, gt=0, le=1)  # from this share of the archive on, gaps are read as well
     whole_member_bytes: int = Field(default=8 * 1024**2, ge=1)  # a file above this goes through piece by piece
     read_concurrency: int = Field(default=32, ge=1)
