@@ -265,7 +265,8 @@ class S3Upload:
         return _base64(whole)
 
     def _send_pending(self) -> None:
-        body, self._pending = self._pending, bytearray()
+        body = bytes(self._pending)
+        self._pending = bytearray()
         self._submit(self._send_part, body)
 
     def _submit(self, send: Any, *arguments: Any) -> None:
@@ -287,14 +288,14 @@ class S3Upload:
         while len(self._in_flight) > most:
             self._parts.append(self._in_flight.popleft().result())
 
-    def _send_part(self, number: int, body: bytearray) -> _Part:
+    def _send_part(self, number: int, body: bytes) -> _Part:
         checksum = crc64nvme(body)
         answer = self.vault.s3.upload_part(
             Bucket=self.vault.bucket,
             Key=self.key,
             UploadId=self._upload_id or "",
             PartNumber=number,
-            Body=body,  # type: ignore[arg-type] # botocore takes a bytearray, too
+            Body=body,
             ChecksumAlgorithm="CRC64NVME",
             ChecksumCRC64NVME=_base64(checksum),
         )

@@ -1,0 +1,99 @@
+"""The packer's ports twice: in memory, and on AWS as moto plays it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from fakes.packer_world import JOB, LEASE, FakeArchives, FakeCatalogs, FakeJobs, FakePlans, FakeVault, World
+from glaciate import tables
+from glaciate.jobs import JobOrder
+from packer.adapters.objects import S3Catalogs, S3Plans
+from packer.adapters.rows import PynamoArchives, PynamoJobs
+from packer.adapters.vault import S3Vault
+from packer.ports import Archives, Catalogs, Jobs, Plans, Vault
+
+
+@dataclass
+class Clock:
+    now: datetime = datetime(2026, 7, 1, 12, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+@dataclass
+class Ground:
+    """One implementation of the ports, and how to move its time."""
+
+    jobs: Jobs
+    archives: Archives
+    plans: Plans
+    catalogs: Catalogs
+    vault: Vault
+    world: World | None = None
+    clock: Clock | None = None
+
+    def pass_time(self, **how_long: float) -> None:
+        if self.world is not None:
+            self.world.now += timedelta(**how_long)
+        if self.clock is not None:
+            self.clock.now += timedelta(**how_long)
+
+    def counts(self) -> dict[str, int]:
+        names = ("planned", "archived", "skipped", "failed", "archives", "archives_failed", "bytes_in", "bytes_out")
+        row: Any = (
+            self.world.record
+            if self.world is not None
+            else tables.JobRow.get(JOB, tables.JOB_ITEM, consistent_read=True)
+        )
+        return {name: int(getattr(row, name)) for name in names}
+
+
+def order() -> JobOrder:
+    world = World()
+    world.accept(prefix="in/")
+    return world.record.job.order
+
+
+@pytest.fixture(params=["fake", "aws"])
+def ground(request: pytest.FixtureRequest) -> Iterator[Ground]:
+    if request.param == "fake":
+        world = World()
+        world.accept(prefix="in/")
+        yield Ground(
+            FakeJobs(world), FakeArchives(world), FakePlans(world), FakeCatalogs(world), FakeVault(world), world=world
+        )
+        return
+    with mock_aws():
+        tables.bind(files="files", archives="archives", jobs="jobs")
+        tables.JobRow.create_table(billing_mode="PAY_PER_REQUEST")
+        tables.ArchiveRow.create_table(billing_mode="PAY_PER_REQUEST")
+        s3 = boto3.client("s3")
+        for bucket in ("vault", "work", "source"):
+            s3.create_bucket(Bucket=bucket)
+        clock = Clock()
+        tables.JobRow(
+            JOB,
+            tables.JOB_ITEM,
+            state="ACCEPTED",
+            project="demo",
+            bucket="source",
+            prefix="in/",
+            request=order().model_dump(mode="json"),
+            correlation_id="c-1",
+            topic_arn="arn",
+            accepted_at=clock.now,
+        ).save()
+        yield Ground(
+            PynamoJobs("vault", now=clock),
+            PynamoArchives(lease_seconds=LEASE.total_seconds(), now=clock),
+            S3Plans(s3, "work"),
+            S3Catalogs(s3, "vault"),
+            S3Vault(s3, "vault", part_size_bytes=5 * 1024**2, parts_in_flight=2),
+            clock=clock,
+        )

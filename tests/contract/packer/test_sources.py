@@ -1,0 +1,179 @@
+"""Reading and deleting sources: in memory, and by obstore and boto3 over HTTP."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+import boto3
+import pytest
+
+from fakes.packer_world import FakeListing, FakeSources, World
+from glaciate.catalog import Skipped
+from glaciate.requests import Compression
+from glaciate_local.cloud import Server
+from packer import bootstrap
+from packer.adapters.objects import S3Listing
+from packer.adapters.sources import ObstoreSources
+from packer.domain.sources import ReadFile, SourceFile
+from packer.ports import Listing, Sources
+
+pytestmark = pytest.mark.cloud
+
+AWKWARD = (
+    "plain", "sp ace", "a#b", "a?b", "a%20b", "a+b", "q\"'", "ctl\x01x", "tab\tx", "new\nline", "emoji😀", "é", "e\u0301",
+    "/lead", "a//b", "a/../b", "./x", "..", "back\\sl", "dot.", "dir/", "a:b", "~x", "a*b", "<x>", "{x}", "^x", "`x", "|x",
+    "ab\x7f", "x&y=z;,@$!()[]", "x" * 1024,
+)  # fmt: skip
+
+
+@dataclass
+class Place:
+    listing: Listing
+    sources: Sources
+    bucket: str
+    world: World | None = None
+    s3: Any = None
+
+    def put(self, key: str, body: bytes) -> None:
+        if self.world is not None:
+            self.world.put({key: body})
+        else:
+            self.s3.put_object(Bucket=self.bucket, Key=key, Body=body)
+
+    def forget(self, key: str) -> None:
+        if self.world is not None:
+            del self.world.source[key]
+        else:
+            self.s3.delete_object(Bucket=self.bucket, Key=key)
+
+    def listed(self, prefix: str = "", after: str | None = None) -> list[SourceFile]:
+        return list(self.listing.files(self.bucket, prefix, after=after))
+
+    def read(self, files: list[SourceFile]) -> list[ReadFile | Skipped]:
+        return list(self.sources.read(self.bucket, files, compression=Compression.STORED))
+
+
+@pytest.fixture(params=["fake", "aws"])
+def place(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
+    if request.param == "fake":
+        world = World()
+        yield Place(FakeListing(world), FakeSources(world), "source", world=world)
+        return
+    server: Server = request.getfixturevalue("server")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", server.root_access_key_id)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", server.root_secret_access_key)
+    s3 = boto3.client("s3", endpoint_url=server.endpoint)
+    bucket = f"source-{uuid4().hex[:8]}"
+    s3.create_bucket(Bucket=bucket)
+    sources = ObstoreSources(
+        s3, bootstrap.stores(server.endpoint), concurrency=4, window_bytes=1_000_000, pause_seconds=0.01
+    )
+    yield Place(S3Listing(s3), sources, bucket, s3=s3)
+
+
+def test_every_awkward_key_is_listed_read_and_deleted(place: Place) -> None:
+    for key in AWKWARD:
+        place.put(key, key.encode())
+
+    files = place.listed()
+    read = place.read(files)
+
+    assert [file.key for file in files] == sorted(AWKWARD, key=str.encode)
+    assert [bytes(one.packed.data) for one in read if isinstance(one, ReadFile)] == [
+        file.key.encode() for file in files
+    ]
+    assert list(place.sources.delete(place.bucket, [(file.key, file.etag) for file in files])) == []
+    assert place.listed() == []
+
+
+def test_files_come_in_the_order_asked_whatever_their_size(place: Place) -> None:
+    for number in range(40):
+        place.put(f"{number:02}", bytes([number]) * (number % 7) * 50_000)
+    files = place.listed()
+
+    read = place.read(files)
+
+    assert [one.file for one in read if isinstance(one, ReadFile)] == files
+    assert [one.packed.size for one in read if isinstance(one, ReadFile)] == [file.size for file in files]
+
+
+def test_a_listing_resumes_after_a_key(place: Place) -> None:
+    for key in ("in/a", "in/b", "in/c", "out/d"):
+        place.put(key, b"x")
+
+    assert [file.key for file in place.listed("in/", after="in/a")] == ["in/b", "in/c"]
+    assert place.listed("in/", after="in/c") == []
+
+
+def test_what_changed_or_vanished_is_skipped_with_the_reason(place: Place) -> None:
+    for key in ("a", "b", "c"):
+        place.put(key, b"old")
+    files = place.listed()
+    place.put("a", b"new")
+    place.forget("b")
+
+    one, two, three = place.read(files)
+
+    assert one == Skipped("a", "it was rewritten since it was listed")
+    assert two == Skipped("b", "it vanished since it was listed")
+    assert isinstance(three, ReadFile)
+    assert place.sources.describe(place.bucket, files[0]) == one
+    assert place.sources.describe(place.bucket, files[1]) == two
+
+
+def test_a_source_that_was_rewritten_is_not_deleted(place: Place) -> None:
+    for key in ("a", "b", "ctl\x01", "gone"):
+        place.put(key, b"old")
+    files = place.listed()
+    for key in ("a", "ctl\x01"):
+        place.put(key, b"new")
+    place.forget("gone")
+
+    kept = list(place.sources.delete(place.bucket, [(file.key, file.etag) for file in files]))
+
+    assert {file.key for file in kept} == {"a", "ctl\x01"}
+    assert {file.reason for file in kept} == {"archived, but the source was rewritten since and is kept"}
+    assert {file.key for file in place.listed()} == {"a", "ctl\x01"}
+
+
+def test_headers_and_metadata_are_kept(place: Place) -> None:
+    if place.world is not None:
+        pytest.skip("the fake has no headers")
+    for key in ("plain", "odd//key"):
+        place.s3.put_object(
+            Bucket=place.bucket,
+            Key=key,
+            Body=b"x",
+            ContentType="text/csv",
+            ContentEncoding="gzip",
+            ContentDisposition="attachment",
+            ContentLanguage="de",
+            CacheControl="no-cache",
+            Metadata={"owner": "me", "two-words": "yes"},
+        )
+    files = place.listed()
+
+    read = place.read(files)
+
+    for one in read:
+        assert isinstance(one, ReadFile)
+        about = one.description
+        assert (about.content_type, about.content_encoding, about.content_language) == ("text/csv", "gzip", "de")
+        assert (about.content_disposition, about.cache_control) == ("attachment", "no-cache")
+        assert about.metadata == {"owner": "me", "two-words": "yes"}
+
+
+def test_more_files_than_one_request_deletes_are_deleted(place: Place) -> None:
+    if place.world is None:
+        for number in range(1003):
+            place.put(f"{number:04}", b"")
+    else:
+        place.world.put({f"{number:04}": b"" for number in range(1003)})
+    files = place.listed()
+
+    kept = list(place.sources.delete(place.bucket, [(file.key, file.etag) for file in files]))
+
+    assert len(files) == 1003
+    assert kept == []
+    assert place.listed() == []

@@ -1,0 +1,133 @@
+"""The vault takes an object once, whole, and knows what it holds; plans and catalogs come back as they were."""
+
+import gzip
+from datetime import UTC, datetime
+
+import boto3
+import pytest
+
+from contract.packer.conftest import Ground
+from fakes.packer_world import JOB, START, FakeObject
+from glaciate.catalog import Catalog, CatalogHeader, compress, write_catalog
+from glaciate.names import ArchiveId, ProjectName
+from packer.adapters.vault import part_size_for
+from packer.domain.archives import Draft
+from packer.domain.sources import SourceFile, plan_line
+from packer.ports import ArchiveAlreadyDifferent
+
+KEY = "archives/demo/01aaaaa000010000.zip"
+ARCHIVE = ArchiveId(f"{JOB}0000")
+BODY = bytes(range(256)) * 50_000  # three parts of 5 MiB at the least
+
+
+def send(ground: Ground, body: bytes = BODY) -> tuple[int, str]:
+    with ground.vault.upload(KEY, storage_class="DEEP_ARCHIVE", most_bytes=len(body)) as upload:
+        for start in range(0, len(body), 1_000_003):
+            upload.write(memoryview(body)[start : start + 1_000_003])
+        told = upload.finish_parts()
+        upload.complete()
+    return told
+
+
+def open_uploads(ground: Ground) -> int:
+    if ground.world is not None:
+        return len(ground.world.open_uploads)
+    return len(boto3.client("s3").list_multipart_uploads(Bucket="vault").get("Uploads", []))
+
+
+def test_an_upload_is_found_with_size_checksum_and_class(ground: Ground) -> None:
+    assert ground.vault.find(KEY) is None
+
+    size, checksum = send(ground)
+
+    stored = ground.vault.find(KEY)
+    assert stored is not None
+    assert size == stored.size_bytes == len(BODY)
+    assert checksum == stored.checksum == FakeObject(BODY, START).checksum
+    assert stored.storage_class == "DEEP_ARCHIVE"
+
+
+def test_the_same_object_again_is_taken_for_ours(ground: Ground) -> None:
+    send(ground)
+
+    assert send(ground) == (len(BODY), FakeObject(BODY, START).checksum)
+    assert open_uploads(ground) == 0
+
+
+def test_another_object_under_the_same_key_is_refused_and_left_alone(ground: Ground) -> None:
+    send(ground)
+
+    with pytest.raises(ArchiveAlreadyDifferent):
+        send(ground, BODY[1:])
+
+    stored = ground.vault.find(KEY)
+    assert stored is not None
+    assert stored.size_bytes == len(BODY)
+    assert open_uploads(ground) == 0
+
+
+def test_an_upload_that_is_not_completed_leaves_nothing(ground: Ground) -> None:
+    def break_off() -> None:
+        with ground.vault.upload(KEY, storage_class="DEEP_ARCHIVE", most_bytes=len(BODY)) as upload:
+            upload.write(BODY)
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        break_off()
+
+    assert ground.vault.find(KEY) is None
+    assert open_uploads(ground) == 0
+
+
+def test_leftovers_of_an_attempt_that_died_are_aborted_by_the_next(ground: Ground) -> None:
+    if ground.world is not None:
+        ground.world.open_uploads.add(KEY)
+    else:
+        boto3.client("s3").create_multipart_upload(Bucket="vault", Key=KEY)
+
+    send(ground)
+
+    assert open_uploads(ground) == 0
+
+
+def test_plans_come_back_and_two_planners_do_not_overwrite_each_other(ground: Ground) -> None:
+    files = [SourceFile(f"in/{number}", number, '"e"', START) for number in range(100)]
+
+    one = ground.plans.put(ARCHIVE, gzip.compress(b"".join(map(plan_line, files)), mtime=0))
+    two = ground.plans.put(ARCHIVE, gzip.compress(plan_line(files[0]), mtime=0))
+
+    assert list(ground.plans.read(one)) == files
+    assert list(ground.plans.read(two)) == files[:1]
+
+
+def test_a_catalog_comes_back_with_what_the_object_must_be(ground: Ground) -> None:
+    header = CatalogHeader(ProjectName("demo"), "source", "in/", ARCHIVE, "vault", KEY, "DEEP_ARCHIVE", "zip")
+    draft = Draft(size_bytes=5, checksum="abc=", members=2, bytes_in=9)
+    assert ground.catalogs.draft(ARCHIVE) is None
+
+    ground.catalogs.put(ARCHIVE, compress(write_catalog(Catalog(header, ()))), draft)
+
+    assert ground.catalogs.draft(ARCHIVE) == draft
+    assert ground.catalogs.read(ARCHIVE).header == header
+    nothing = Draft(0, None, 0, 0)
+    ground.catalogs.put(ARCHIVE, compress(write_catalog(Catalog(header, ()))), nothing)
+    assert ground.catalogs.draft(ARCHIVE) == nothing
+
+
+@pytest.mark.parametrize(
+    ("most_bytes", "part"), [(0, 8), (9_000 * 8 * 1024**2, 8), (9_000 * 8 * 1024**2 + 1, 9), (1_000_000_000_000, 106)]
+)
+def test_parts_grow_with_the_archive_so_that_s3_takes_them(most_bytes: int, part: int) -> None:
+    size = part_size_for(most_bytes, 8 * 1024**2)
+
+    assert size == part * 1024**2
+    assert most_bytes / size <= 10_000
+
+
+def test_times_of_plans_are_exact(ground: Ground) -> None:
+    moment = datetime(2026, 7, 1, 12, 0, 0, 123000, tzinfo=UTC)
+    file = SourceFile("in/a", 1, '"e"', moment)
+
+    key = ground.plans.put(ARCHIVE, gzip.compress(plan_line(file)))
+
+    assert next(ground.plans.read(key)).modified == moment
