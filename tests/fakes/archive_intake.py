@@ -5,7 +5,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from archive_intake.domain import Decision, DecisionOutcome, Job, RunningJob, RunningJobs, SkippedFile
+from archive_intake.domain.answers import SkippedFile
+from archive_intake.domain.fallback import Decision, DecisionOutcome
+from archive_intake.domain.jobs import Job, RunningJob, RunningJobs
 from archive_intake.ports import JobPage, SkippedPage
 from glaciate.names import JobId, ProjectName
 from glaciate.projects import ProjectsDocument

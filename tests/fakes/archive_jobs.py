@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from archive_intake.domain import Job, WantedJob
+from archive_intake.domain.jobs import Job, WantedJob
 from glaciate.jobs import JobOrder, order
 from glaciate.names import ProjectName, new_job_id
 from glaciate.projects import Project

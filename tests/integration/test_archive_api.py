@@ -12,7 +12,9 @@ from aws_lambda_powertools.utilities import parameters
 from moto import mock_aws
 
 from archive_intake import bootstrap, handler
-from archive_intake.adapters import DynamoJobs
+from archive_intake.adapters.dynamo import DynamoJobs
+from archive_intake.adapters.s3 import S3Sources
+from archive_intake.domain.estimates import SourceSample
 from fakes.archive_jobs import DEMO, SOURCE, a_job
 from fakes.gateway import STAGE_URL, Answer, call
 from fakes.lambda_context import FakeLambdaContext
@@ -110,6 +112,7 @@ def cloud() -> Iterator[Stack]:
         boto3.client("ssm").put_parameter(Name="/glaciate/projects", Value=json.dumps(PROJECTS), Type="String")
         s3 = boto3.client("s3")
         s3.create_bucket(Bucket="work")
+        s3.create_bucket(Bucket="source-bucket")
         boto3.client("dynamodb").create_table(
             TableName="idempotency",
             KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
@@ -384,3 +387,41 @@ def test_the_schedule_sends_again_what_a_crash_has_left(stack: Stack) -> None:
     assert report == {"sent_again": 1, "decisions": []}
     assert [command["job_id"] for command in stack.commands()] == [old.job_id]
     assert [row.item for row in UnsentRow.query("unsent")] == [young]
+
+
+def test_a_dry_run_says_what_would_be_done_and_records_nothing(stack: Stack) -> None:
+    for number in range(1_003):
+        stack.s3.put_object(Bucket="source-bucket", Key=f"logs/2026/{number}", Body=b"x" * 10)
+    stack.s3.put_object(Bucket="source-bucket", Key="elsewhere", Body=b"y")
+
+    answers = [stack.post(SAMPLE | {"dry_run": True}) for _ in range(2)]
+
+    assert answers[0] == answers[1]
+    assert answers[0].status == 200
+    body = answers[0].body
+    assert body["dry_run"] is True
+    assert body["sources"] == {"files": 1_003, "bytes": 10_030, "complete": True, "unreadable": None}
+    assert body["estimate"]["archives"] == 3
+    assert body["estimate"]["cost"]["lifecycle_rule"]["once_usd"] == pytest.approx(0.05015)
+    assert (body["order"]["max_files"], body["order"]["output_prefix"]) == (500, "kept/here/")
+    assert list(JobRow.scan()) == []
+    assert stack.commands() == []
+
+
+def test_a_dry_run_lists_no_further_than_it_must(stack: Stack) -> None:
+    for number in range(5):
+        stack.s3.put_object(Bucket="source-bucket", Key=f"five/{number}", Body=b"x")
+    sources = S3Sources(stack.s3)
+
+    assert sources.sample("source-bucket", "five/", limit=5) == SourceSample((1,) * 5, complete=True)
+    assert sources.sample("source-bucket", "five/", limit=4) == SourceSample((1,) * 4, complete=False)
+    assert sources.sample("source-bucket", "nothing/", limit=4) == SourceSample((), complete=True)
+    assert sources.sample("no-such-bucket-here", "", limit=4) == SourceSample(
+        (), complete=False, unreadable="NoSuchBucket"
+    )
+
+
+def test_a_dry_run_over_a_bucket_that_is_not_there_says_so(stack: Stack) -> None:
+    answer = stack.post(SAMPLE | {"bucket_name": "second-bucket", "dry_run": True})
+
+    assert (answer.status, answer.body["sources"]["unreadable"]) == (200, "NoSuchBucket")

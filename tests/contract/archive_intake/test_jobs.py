@@ -8,8 +8,9 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from archive_intake.adapters import DynamoDecisions, DynamoJobs
-from archive_intake.domain import Counts, Decision, DecisionOutcome, DuePrefix, Job, JobState, RunningJob, RunningJobs
+from archive_intake.adapters.dynamo import DynamoDecisions, DynamoJobs
+from archive_intake.domain.fallback import Decision, DecisionOutcome, DuePrefix
+from archive_intake.domain.jobs import Counts, Job, JobState, RunningJob, RunningJobs
 from archive_intake.ports import Decisions, Jobs
 from fakes.archive_intake import FakeDecisions, FakeJobs
 from fakes.archive_jobs import DEMO, NOW, SOURCE, a_job

@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from archive_intake.application import AcceptArchive, ResendUnsent, SendAccepted
-from archive_intake.domain import JobState, RunningJobs
+from archive_intake.application.accepting import AcceptArchive, ResendUnsent, SendAccepted
+from archive_intake.domain.jobs import JobState, RunningJobs
 from fakes.archive_intake import FakeJobs
 from fakes.archive_jobs import DEMO, NOW, SOURCE, a_job, a_wanted_job
 from fakes.outbox import FakeCommandQueue, FakeEventBus

@@ -9,8 +9,10 @@ from zoneinfo import ZoneInfo
 import pytest
 from pydantic import ValidationError
 
-from archive_intake.application import AcceptArchive, ResendUnsent, RunFallback, RunSchedule, SendAccepted
-from archive_intake.domain import Decision, DecisionOutcome, Job, JobState, ScheduledRun, due_prefix
+from archive_intake.application.accepting import AcceptArchive, ResendUnsent, SendAccepted
+from archive_intake.application.scheduling import RunFallback, RunSchedule
+from archive_intake.domain.fallback import Decision, DecisionOutcome, ScheduledRun, due_prefix
+from archive_intake.domain.jobs import Job, JobState
 from fakes.archive_intake import FakeDecisions, FakeJobs, FakeProjects
 from fakes.archive_jobs import DEMO, NOW, SOURCE, TOPIC, a_wanted_job
 from fakes.outbox import FakeCommandQueue, FakeEventBus

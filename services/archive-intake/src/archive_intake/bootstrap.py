@@ -3,17 +3,12 @@
 from functools import cache
 from zoneinfo import ZoneInfo
 
-from archive_intake.adapters import DynamoDecisions, DynamoJobs, S3SkippedFiles, utc_now
-from archive_intake.application import (
-    AcceptArchive,
-    CheckRequest,
-    DescribeJob,
-    ListJobs,
-    ResendUnsent,
-    RunFallback,
-    RunSchedule,
-    SendAccepted,
-)
+from archive_intake.adapters.dynamo import DynamoDecisions, DynamoJobs, utc_now
+from archive_intake.adapters.s3 import S3SkippedFiles, S3Sources
+from archive_intake.application.accepting import AcceptArchive, CheckRequest, ResendUnsent, SendAccepted
+from archive_intake.application.estimating import EstimateArchive
+from archive_intake.application.reporting import DescribeJob, ListJobs
+from archive_intake.application.scheduling import RunFallback, RunSchedule
 from archive_intake.settings import IntakeSettings
 from glaciate import aws, tables
 from glaciate.outbox import EventBridgeBus, SqsCommandQueue
@@ -63,6 +58,12 @@ def check_request() -> CheckRequest:
 def accept_archive() -> AcceptArchive:
     """Accepts what `POST /archive` asks for."""
     return AcceptArchive(_jobs(), _send(), utc_now)
+
+
+@cache
+def estimate_archive() -> EstimateArchive:
+    """Answers `POST /archive` with `dry_run`."""
+    return EstimateArchive(_jobs(), S3Sources(aws.s3()))
 
 
 @cache

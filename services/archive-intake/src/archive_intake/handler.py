@@ -8,7 +8,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from pydantic_core import to_jsonable_python
 
 from archive_intake import bootstrap
-from archive_intake.domain import ScheduledRun
+from archive_intake.domain.fallback import ScheduledRun
 from glaciate.api import (
     correlation_id,
     idempotency_key,
@@ -28,7 +28,7 @@ app = new_api()
 
 @app.post("/archive")
 def archive() -> Response[str]:
-    """Accepts a job: 202 with its id and where to ask."""
+    """Accepts a job: 202 with its id and where to ask. A dry run: 200 with what would be done, and for how much."""
     body = read_json(app, ArchiveRequest)
     here = bootstrap.settings()
     wanted = bootstrap.check_request()(
@@ -37,6 +37,9 @@ def archive() -> Response[str]:
         correlation_id=correlation_id(app.current_event.raw_event),
         stage_url=stage_url(app, here.api_url),
     )
+
+    if body.dry_run:
+        return json_response(HTTPStatus.OK, bootstrap.estimate_archive()(wanted))
 
     def accept() -> dict[str, Any]:
         job = bootstrap.accept_archive()(wanted)

@@ -5,7 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from archive_intake.domain import Decision, Job, RunningJobs, SkippedFile
+from archive_intake.domain.answers import SkippedFile
+from archive_intake.domain.estimates import SourceSample
+from archive_intake.domain.fallback import Decision
+from archive_intake.domain.jobs import Job, RunningJobs
 from glaciate.names import JobId, ProjectName
 from glaciate.projects import ProjectsDocument
 
@@ -23,6 +26,13 @@ class JobPage:
 
     jobs: tuple[Job, ...]
     before: JobId | None
+
+
+class Sources(Protocol):
+    """The source buckets."""
+
+    def sample(self, bucket: str, prefix: str, *, limit: int) -> SourceSample:
+        """The first files under a prefix, `limit` at the most."""
 
 
 class Jobs(Protocol):

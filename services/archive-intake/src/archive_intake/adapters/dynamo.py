@@ -1,31 +1,19 @@
-"""The intake's ports over DynamoDB and S3."""
+"""The book of jobs and the fallback's decisions over DynamoDB."""
 
-import gzip
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from itertools import islice
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from pydantic_core import from_json
 from pynamodb.exceptions import DoesNotExist, PutError, TransactWriteError
 from pynamodb.transactions import TransactWrite
 
-from archive_intake.domain import (
-    Counts,
-    Decision,
-    DecisionOutcome,
-    DuePrefix,
-    Job,
-    JobState,
-    RunningJob,
-    RunningJobs,
-    SkippedFile,
-)
-from archive_intake.ports import JobPage, SkippedPage
-from glaciate.errors import invalid
+from archive_intake.domain.fallback import Decision, DecisionOutcome, DuePrefix
+from archive_intake.domain.jobs import Counts, Job, JobState, RunningJob, RunningJobs
+from archive_intake.ports import JobPage
 from glaciate.jobs import JobOrder
-from glaciate.names import JobId, ProjectName, encode_time, skipped_prefix
+from glaciate.names import JobId, ProjectName, encode_time
 from glaciate.tables import (
     JOB_ITEM,
     RUNNING_VERSION_ITEM,
@@ -40,11 +28,9 @@ from glaciate.tables import (
     running_key,
 )
 
-if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
-
 _FORGOTTEN_AT_ONCE: Final = 90  # a transaction takes 100 items
 _CONTENTION: Final = {"ConditionalCheckFailed", "TransactionConflict"}
+_NOTHING_STARTED = FallbackRow.outcome.does_not_exist() | (FallbackRow.outcome != DecisionOutcome.STARTED)
 
 
 def _row_of(job: Job) -> JobRow:
@@ -121,9 +107,6 @@ def _decision_of(row: FallbackRow) -> Decision:
         job_id=JobId(row.job_id) if row.job_id else None,
         reason=row.reason,
     )
-
-
-_NOTHING_STARTED = FallbackRow.outcome.does_not_exist() | (FallbackRow.outcome != DecisionOutcome.STARTED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,64 +210,6 @@ class DynamoDecisions:
         """The ids begin with the day."""
         rows = FallbackRow.query(fallback_key(project), scan_index_forward=False, limit=limit)
         return tuple(_decision_of(row) for row in rows)
-
-
-@dataclass(frozen=True, slots=True)
-class S3SkippedFiles:
-    """JSON lines in the work bucket, gzipped or plain, read object after object in the order of their names.
-
-    A token is the number of lines taken of an object, and the object's name under the job's prefix.
-    """
-
-    s3: "S3Client"
-    bucket: str
-
-    def page(self, job_id: JobId, *, limit: int, token: str | None) -> SkippedPage:
-        """Reads as many objects as the page needs."""
-        prefix = skipped_prefix(job_id)
-        name, lines = _read_token(token)
-        files: list[SkippedFile] = []
-        for key in self._keys(prefix, start=name):
-            document = self._lines(key)
-            skip = lines if key == prefix + name else 0
-            room = limit - len(files)
-            files.extend(
-                SkippedFile(line["key"], line["reason"]) for line in map(from_json, document[skip : skip + room])
-            )
-            if len(document) - skip > room:
-                return SkippedPage(tuple(files), f"{skip + room}:{key.removeprefix(prefix)}")
-        return SkippedPage(tuple(files), None)
-
-    def _keys(self, prefix: str, *, start: str) -> Iterator[str]:
-        if start:
-            yield prefix + start
-        pages = self.s3.get_paginator("list_objects_v2").paginate(
-            Bucket=self.bucket, Prefix=prefix, StartAfter=prefix + start
-        )
-        for page in pages:
-            for found in page.get("Contents", []):
-                yield found["Key"]
-
-    def _lines(self, key: str) -> list[bytes]:
-        try:
-            body = self.s3.get_object(Bucket=self.bucket, Key=key)["Body"].read()
-        except self.s3.exceptions.NoSuchKey as error:
-            raise _foreign_token() from error
-        plain = gzip.decompress(body) if body.startswith(b"\x1f\x8b") else body
-        return [line for line in plain.split(b"\n") if line]
-
-
-def _foreign_token() -> Exception:
-    return invalid("next_token is none of this job's")
-
-
-def _read_token(token: str | None) -> tuple[str, int]:
-    if token is None:
-        return "", 0
-    lines, separator, name = token.partition(":")
-    if not (separator and name and lines.isascii() and lines.isdecimal() and len(lines) < 10):
-        raise _foreign_token()
-    return name, int(lines)
 
 
 def utc_now() -> datetime:

@@ -1,0 +1,1 @@
+"""The intake's ports over DynamoDB and S3."""

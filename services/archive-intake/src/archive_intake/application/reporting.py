@@ -1,0 +1,72 @@
+"""Say how jobs stand."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from archive_intake.domain.answers import JobStatus, ProjectJobs, decision_summary_of, status_of, summary_of
+from archive_intake.ports import Decisions, Jobs, Projects, SkippedFiles
+from glaciate.errors import invalid, not_found
+from glaciate.names import JobId, ProjectName, is_job_id, is_request_id
+
+_DECISIONS_LISTED: Final = 50
+
+
+def _job_id(text: str) -> JobId:
+    if is_request_id(text):
+        raise invalid(f"{text} is a restore request: ask GET /restore/{text}")
+    if not is_job_id(text):
+        raise invalid(f"{text!r} is not a job's id: that has 12 of the characters 0-9 and a-z without i, l, o, u")
+    return JobId(text)
+
+
+def _token(text: str | None) -> JobId | None:
+    if text is not None and not is_job_id(text):
+        raise invalid("next_token is none of this list's")
+    return JobId(text) if text else None
+
+
+@dataclass(frozen=True, slots=True)
+class DescribeJob:
+    """Says how a job stands, with a page of its skipped files."""
+
+    jobs: Jobs
+    skipped: SkippedFiles
+
+    def __call__(self, name: str, *, limit: int, token: str | None) -> JobStatus:
+        """Reads the job's row and its lists of skipped files.
+
+        Raises:
+            Problem: 404, no such job; 400, not a job's id, or a token that is none of ours.
+        """
+        job_id = _job_id(name)
+        job = self.jobs.find([job_id]).get(job_id)
+        if job is None:
+            raise not_found("JobNotFound", f"there is no archive job {job_id}")
+        page = self.skipped.page(job_id, limit=limit, token=token)
+        return status_of(job, skipped=page.files, next_token=page.next_token)
+
+
+@dataclass(frozen=True, slots=True)
+class ListJobs:
+    """Lists a project's jobs, newest first, and what the fallback decided."""
+
+    projects: Projects
+    jobs: Jobs
+    decisions: Decisions
+
+    def __call__(self, project_name: str, *, limit: int, token: str | None) -> ProjectJobs:
+        """Reads one page. Its token is the id of its last job.
+
+        Raises:
+            Problem: 404, no such project; 400, a token that is none of ours.
+        """
+        before = _token(token)
+        project = ProjectName(self.projects.load().require(project_name).name)
+        page = self.jobs.page(project, limit=limit, before=before)
+        latest = self.decisions.latest(project, limit=_DECISIONS_LISTED) if before is None else ()
+        return ProjectJobs(
+            project_name=project,
+            jobs=tuple(summary_of(job) for job in page.jobs),
+            fallback=tuple(decision_summary_of(decision) for decision in latest),
+            next_token=page.before,
+        )

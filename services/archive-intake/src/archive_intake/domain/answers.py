@@ -1,0 +1,168 @@
+"""What the API answers: how a job stands, and lists of jobs and decisions."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from archive_intake.domain.fallback import Decision, DecisionOutcome
+from archive_intake.domain.jobs import Counts, Job, JobState
+from glaciate.costs import Cost, lifecycle_cost, packed_cost, price_list
+from glaciate.names import JobId
+
+
+@dataclass(frozen=True, slots=True)
+class SkippedFile:
+    """A source file that was left where it is."""
+
+    key: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class PriceNote:
+    """Which prices a cost was reckoned with."""
+
+    date: str
+    region: str
+    currency: str
+
+
+@dataclass(frozen=True, slots=True)
+class CostSoFar:
+    """What the archived files have cost, and what moving them by a lifecycle rule would have."""
+
+    packed: Cost
+    lifecycle_rule: Cost
+    prices: PriceNote
+
+
+def price_note() -> PriceNote:
+    """The price file's own words about itself."""
+    prices = price_list()
+    return PriceNote(date=prices["date"], region=prices["region"], currency=prices["currency"])
+
+
+def cost_so_far(job: Job) -> CostSoFar:
+    """The cost of what is archived until now, by the price file."""
+    counts, storage_class = job.counts, job.order.storage_class
+    return CostSoFar(
+        packed=packed_cost(
+            files=counts.archived, size_bytes=counts.bytes_out, archives=counts.archives, storage_class=storage_class
+        ),
+        lifecycle_rule=lifecycle_cost(files=counts.archived, size_bytes=counts.bytes_in, storage_class=storage_class),
+        prices=price_note(),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class JobStatus:
+    """The answer of `GET /archive/{job_id}`; `next_token` asks for more of `skipped`."""
+
+    job_id: JobId
+    state: JobState
+    project: str
+    bucket: str
+    prefix: str
+    storage_class: str
+    output_prefix: str
+    disposition: str
+    counts: Counts
+    skipped: tuple[SkippedFile, ...]
+    next_token: str | None
+    accepted_at: datetime
+    finished_at: datetime | None
+    scheduled_for: str | None
+    reason: str | None
+    status_url: str | None
+    cost: CostSoFar
+
+
+def status_of(job: Job, *, skipped: tuple[SkippedFile, ...], next_token: str | None) -> JobStatus:
+    """How a job stands."""
+    order = job.order
+    return JobStatus(
+        job_id=job.job_id,
+        state=job.state,
+        project=order.project,
+        bucket=order.bucket,
+        prefix=order.prefix,
+        storage_class=order.storage_class,
+        output_prefix=order.output_prefix,
+        disposition=order.disposition,
+        counts=job.counts,
+        skipped=skipped,
+        next_token=next_token,
+        accepted_at=job.accepted_at,
+        finished_at=job.finished_at,
+        scheduled_for=job.scheduled_for,
+        reason=job.reason,
+        status_url=job.status_url,
+        cost=cost_so_far(job),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class JobSummary:
+    """A job in a list."""
+
+    job_id: JobId
+    state: JobState
+    bucket: str
+    prefix: str
+    counts: Counts
+    accepted_at: datetime
+    finished_at: datetime | None
+    scheduled_for: str | None
+    reason: str | None
+    status_url: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionSummary:
+    """A fallback decision in a list."""
+
+    day: str
+    bucket: str
+    prefix: str
+    outcome: DecisionOutcome
+    decided_at: datetime
+    job_id: JobId | None
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectJobs:
+    """The answer of `GET /archive?project_name=`: jobs newest first, and on the first page the fallback's last decisions."""
+
+    project_name: str
+    jobs: tuple[JobSummary, ...]
+    fallback: tuple[DecisionSummary, ...] = field(default=())
+    next_token: str | None = None
+
+
+def summary_of(job: Job) -> JobSummary:
+    """A job as a list shows it."""
+    return JobSummary(
+        job_id=job.job_id,
+        state=job.state,
+        bucket=job.order.bucket,
+        prefix=job.order.prefix,
+        counts=job.counts,
+        accepted_at=job.accepted_at,
+        finished_at=job.finished_at,
+        scheduled_for=job.scheduled_for,
+        reason=job.reason,
+        status_url=job.status_url,
+    )
+
+
+def decision_summary_of(decision: Decision) -> DecisionSummary:
+    """A decision as a list shows it."""
+    return DecisionSummary(
+        day=decision.due.label,
+        bucket=decision.due.bucket,
+        prefix=decision.due.prefix,
+        outcome=decision.outcome,
+        decided_at=decision.decided_at,
+        job_id=decision.job_id,
+        reason=decision.reason,
+    )
