@@ -137,7 +137,7 @@ def restore_world() -> Iterator[World]:
         quote = QuoteRestore(projects, find, vault, s3.clock, "us-east-1", "123456789012", TOPIC)
         close = CloseRequest(ledger, bus)
         end_cancelled = EndCancelled(requests, ledger, close)
-        thaw = ThawPart(requests, ledger, vault, bus, s3.clock, LOOK_AFTER)
+        thaw = ThawPart(requests, ledger, vault, bus, close, s3.clock, LOOK_AFTER)
         resolve = ResolveRequest(find, requests, ledger, documents, s3.clock, LOOK_AFTER)
         yield World(
             s3=s3,

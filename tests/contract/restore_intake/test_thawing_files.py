@@ -47,3 +47,17 @@ def test_a_cold_archive_is_thawed_and_the_caller_told_by_when(world: World) -> N
         START + timedelta(hours=12),
         "trail-1",
     )
+
+
+def test_a_part_whose_end_nobody_told_is_settled_by_the_sweeper(world: World) -> None:
+    archive = world.vault.put(0, ["a.csv"])
+    request_id = world.post(filename="a.csv")
+    world.drain()
+    world.told()
+    world.ledger.end_part(request_id, archive, state=PartState.COMPLETED, restored=1, failed=0)
+
+    world.s3.advance(hours=48)
+    world.sweep(at_most=10)
+
+    assert [event.name for event in world.told()] == ["RestoreCompleted.v1"]
+    assert world.ledger.waiting_requests(archive) == ()

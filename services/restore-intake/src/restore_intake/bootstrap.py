@@ -145,7 +145,9 @@ def list_files() -> ListFiles:
 @cache
 def _thaw_part() -> ThawPart:
     here = thaw_settings()
-    return ThawPart(_requests(here), _ledger(here), S3Vault(aws.s3()), _bus(here), utc_now, _look_after(here))
+    return ThawPart(
+        _requests(here), _ledger(here), S3Vault(aws.s3()), _bus(here), _close(here), utc_now, _look_after(here)
+    )
 
 
 @cache

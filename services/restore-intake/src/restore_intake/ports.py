@@ -172,3 +172,6 @@ class Ledger(Protocol):
 
     def mark_announced(self, request_id: RequestId) -> None:
         """Says that the request's last event is on the bus."""
+
+    def settle(self, request_id: RequestId, archive_id: ArchiveId, *, tell: Callable[[RestoreCompleted], None]) -> None:
+        """After a part has ended: tells the request's end if that was the last, then lets go of the part's waiter."""

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from glaciate.errors import Permanent, Transient
-from glaciate.events import ArchiveReadable, RestoreAccepted
+from glaciate.events import ArchiveReadable, RestoreAccepted, RestoreCompleted
 from glaciate.messages import ThawFiles
 from glaciate.names import RequestId
 from glaciate.outbox import CommandQueue, EventBus
@@ -46,8 +46,15 @@ class CloseRequest:
         event = self.ledger.close_if_last(request_id)
         if event is None:
             return
-        self.bus.publish(event)
+        self._tell(event)
         self.ledger.mark_announced(request_id)
+
+    def settle(self, part: Part) -> None:
+        """The same after a part of it has ended, which then waits no more."""
+        self.ledger.settle(part.request_id, part.archive_id, tell=self._tell)
+
+    def _tell(self, event: RestoreCompleted) -> None:
+        self.bus.publish(event)
         count("RestoreCompleted")
 
 
@@ -117,6 +124,7 @@ class ThawPart:
     ledger: Ledger
     vault: Vault
     bus: EventBus
+    close: CloseRequest
     now: Clock
     look_after: timedelta
 
@@ -187,6 +195,7 @@ class ThawPart:
         self.ledger.end_part(
             part.request_id, part.archive_id, state=PartState.FAILED, restored=0, failed=part.files, reason=reason
         )
+        self.close.settle(part)
 
     def _look_at(self, part: Part, moment: datetime) -> None:
         self.requests.look_again(Waiter(part.request_id, part.archive_id), look_at=moment)
@@ -208,6 +217,7 @@ class EndCancelled:
             self.ledger.end_part(
                 part.request_id, part.archive_id, state=PartState.CANCELLED, restored=0, failed=0, reason="cancelled"
             )
+            self.close.settle(part)
         self.close(request.request_id)
         return len(living) <= at_most
 
@@ -309,7 +319,10 @@ class Sweep:
             self._look_at_request(request)
             return
         part = self.ledger.part(waiter.request_id, waiter.archive_id)
-        if part is None or part.state.ended:
+        if part is None:
+            return
+        if part.state.ended:
+            self.close.settle(part)
             return
         if request.state is RequestState.CANCELLED:
             self.end_cancelled(request, at_most=ARCHIVES_PER_MESSAGE)
