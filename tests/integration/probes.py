@@ -278,6 +278,7 @@ def batch_resources_in_templates(server: Server) -> None:
     compute = {"Type": "FARGATE", "MaxvCpus": 4, "Subnets": ["subnet-1"], "SecurityGroupIds": ["sg-1"]}
     container = {"Image": "glaciate-tester:1", "Command": ["python", "-m", "tester", "exit", "0"]}
     order = [{"Order": 1, "ComputeEnvironment": {"Ref": "Compute"}}]
+    as_templates_say = {"Timeout": {"AttemptDurationSeconds": "60"}, "PropagateTags": "true"}
     template = {
         "AWSTemplateFormatVersion": VERSION,
         "Resources": {
@@ -288,7 +289,7 @@ def batch_resources_in_templates(server: Server) -> None:
             "Queue": {"Type": "AWS::Batch::JobQueue", "Properties": {"Priority": 1, "ComputeEnvironmentOrder": order}},
             "Definition": {
                 "Type": "AWS::Batch::JobDefinition",
-                "Properties": {"Type": "container", "ContainerProperties": container},
+                "Properties": {"Type": "container", "ContainerProperties": container, **as_templates_say},
             },
         },
         "Outputs": {
@@ -305,7 +306,8 @@ def batch_resources_in_templates(server: Server) -> None:
     submitted = server.client("batch").submit_job(
         jobName="probe", jobQueue=outputs["Queue"], jobDefinition=outputs["Definition"]
     )
-    assert finished(server, submitted["jobId"])["status"] == "SUCCEEDED"
+    over = finished(server, submitted["jobId"])
+    assert (over["status"], over["timeout"]) == ("SUCCEEDED", {"attemptDurationSeconds": 60})
 
 
 @probes("sam in nested stacks")

@@ -89,6 +89,7 @@ async def serve(settings: LocalSettings, listener: socket.socket, token: str, *,
         gaps = importlib.import_module("glaciate_local.gaps")
         for gap in gaps.GAPS:
             gap.fill(settings)
+        gaps.functions.write_logs(settings)
         jobs = gaps.batch.running_jobs
 
     app = LastUse(ministack.app)

@@ -96,6 +96,11 @@ class LocalSettings:
         return self.directory / "jobs"
 
     @property
+    def function_logs(self) -> Path:
+        """One file per Lambda function with what it printed."""
+        return self.directory / "functions"
+
+    @property
     def functions(self) -> Path:
         """Unpacked bundles of functions by digest, kept for the next start."""
         return ROOT / "build" / ".functions"

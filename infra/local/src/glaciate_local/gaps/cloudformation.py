@@ -2,8 +2,11 @@
 
 import json
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
+import botocore.session
+from botocore.model import ServiceModel
 from ministack.services import batch
 from ministack.services import cloudformation as stacks_state
 from ministack.services.cloudformation import engine, provisioners
@@ -14,37 +17,33 @@ from glaciate_local.settings import LocalSettings
 
 Properties = dict[str, Any]
 Provisioned = tuple[str, dict[str, str]]
-FREE_KEYS = ("Parameters", "Tags", "Options", "PropagateTags")
-NUMBERS = (
-    "AttemptDurationSeconds",
-    "Attempts",
-    "MinvCpus",
-    "MaxvCpus",
-    "DesiredvCpus",
-    "Priority",
-    "Order",
-    "SizeInGiB",
-)
+ONLY_IN_TEMPLATES = {"ReplaceComputeEnvironment", "UpdatePolicy", "SkipDeregisterOnUpdate", "ResourceRetentionPolicy"}
 
 
-def api_form(value: Any) -> Any:
-    """A template's properties as the Batch API takes them: camelCase names, maps of the user's own kept, numbers numbers.
+@cache
+def batch_model() -> ServiceModel:
+    """What the Batch API takes."""
+    return botocore.session.Session().get_service_model("batch")
 
-    A parameter of type Number arrives as a string, which CloudFormation turns into what the resource wants.
+
+def api_form(value: Any, shape: Any) -> Any:
+    """A template's properties as the Batch API takes them: its names and its types, where templates may say strings.
+
+    Raises:
+        ValueError: a property is unknown.
     """
-    if isinstance(value, list):
-        return [api_form(one) for one in value]
-    if not isinstance(value, dict):
-        return value
-    return {key[:1].lower() + key[1:]: _property(key, inner) for key, inner in value.items()}
-
-
-def _property(key: str, value: Any) -> Any:
-    if key in FREE_KEYS and isinstance(value, dict):
-        return value
-    if key in NUMBERS and isinstance(value, str):
+    if shape.type_name == "structure":
+        members = {name[:1].upper() + name[1:]: (name, inner) for name, inner in shape.members.items()}
+        if unknown := set(value) - set(members):
+            raise ValueError(f"Encountered unsupported property {', '.join(sorted(unknown))}")
+        return {members[name][0]: api_form(inner, members[name][1]) for name, inner in value.items()}
+    if shape.type_name == "list":
+        return [api_form(one, shape.member) for one in value]
+    if shape.type_name == "map":
+        return {name: api_form(inner, shape.value) for name, inner in value.items()}
+    if shape.type_name in ("integer", "long"):
         return int(value)
-    return api_form(value)
+    return str(value).lower() == "true" if shape.type_name == "boolean" else str(value)
 
 
 def asked(action: Callable[[Properties], tuple[int, Any, bytes]], request: Properties) -> Properties:
@@ -56,44 +55,46 @@ def asked(action: Callable[[Properties], tuple[int, Any, bytes]], request: Prope
     return answer
 
 
-def _named(properties: Properties, key: str, logical_id: str, stack_name: str) -> Properties:
-    name = properties.get(key) or provisioners._physical_name(stack_name, logical_id, max_len=128)
-    form: Properties = api_form({**properties, key: name})
+def request_of(operation: str, properties: Properties, name: str, logical_id: str, stack_name: str) -> Properties:
+    """The request that creates a resource, with a name drawn up from the stack where the template gives none."""
+    given = {key: value for key, value in properties.items() if key not in ONLY_IN_TEMPLATES}
+    given.setdefault(name, provisioners._physical_name(stack_name, logical_id, max_len=128))
+    form: Properties = api_form(given, batch_model().operation_model(operation).input_shape)
     return form
 
 
 def create_compute_environment(logical_id: str, properties: Properties, stack_name: str) -> Provisioned:
     """AWS::Batch::ComputeEnvironment: Ref and ComputeEnvironmentArn are its ARN."""
-    request = _named(properties, "ComputeEnvironmentName", logical_id, stack_name)
+    request = request_of("CreateComputeEnvironment", properties, "ComputeEnvironmentName", logical_id, stack_name)
     arn: str = asked(batch._create_compute_environment, request)["computeEnvironmentArn"]
     return arn, {"ComputeEnvironmentArn": arn}
 
 
 def update_compute_environment(arn: str, _: Properties, properties: Properties, stack_name: str) -> Provisioned:
     """Change what UpdateComputeEnvironment changes."""
-    request = _named(properties, "ComputeEnvironmentName", "", stack_name)
+    request = request_of("CreateComputeEnvironment", properties, "ComputeEnvironmentName", arn, stack_name)
     asked(batch._update_compute_environment, {**request, "computeEnvironment": arn})
     return arn, {"ComputeEnvironmentArn": arn}
 
 
 def create_job_queue(logical_id: str, properties: Properties, stack_name: str) -> Provisioned:
     """AWS::Batch::JobQueue: Ref and JobQueueArn are its ARN."""
-    request = _named(properties, "JobQueueName", logical_id, stack_name)
+    request = request_of("CreateJobQueue", properties, "JobQueueName", logical_id, stack_name)
     arn: str = asked(batch._create_job_queue, request)["jobQueueArn"]
     return arn, {"JobQueueArn": arn}
 
 
 def update_job_queue(arn: str, _: Properties, properties: Properties, stack_name: str) -> Provisioned:
     """Change what UpdateJobQueue changes."""
-    local_batch.update_job_queue({**_named(properties, "JobQueueName", "", stack_name), "jobQueue": arn})
+    local_batch.update_job_queue(
+        {**request_of("CreateJobQueue", properties, "JobQueueName", arn, stack_name), "jobQueue": arn}
+    )
     return arn, {"JobQueueArn": arn}
 
 
 def create_job_definition(logical_id: str, properties: Properties, stack_name: str) -> Provisioned:
     """AWS::Batch::JobDefinition: Ref and JobDefinitionArn are the ARN of this revision."""
-    request = _named(properties, "JobDefinitionName", logical_id, stack_name)
-    request.pop("skipDeregisterOnUpdate", None)
-    request.pop("resourceRetentionPolicy", None)
+    request = request_of("RegisterJobDefinition", properties, "JobDefinitionName", logical_id, stack_name)
     try:
         arn = local_batch.register_job_definition(request)["jobDefinitionArn"]
     except local_batch.ClientException as refused:

@@ -8,9 +8,10 @@ import types
 import zipfile
 from contextlib import suppress
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from ministack.core import lambda_runtime
+from ministack.services import lambda_svc
 
 from glaciate_local.gaps.batch_jobs import command_folder
 from glaciate_local.gaps.gap import Gap
@@ -72,6 +73,21 @@ def unpack_once(settings: LocalSettings) -> None:
 
     names = {name: value for name, value in vars(zipfile).items() if not name.startswith("__")}
     lambda_runtime.zipfile = types.SimpleNamespace(**names | {"ZipFile": open_zip})
+
+
+def write_logs(settings: LocalSettings) -> None:
+    """Keep what functions print in files as well, one per function: CloudWatch Logs is far away when one looks for a bug."""
+    emit_alone = lambda_svc._emit_lambda_logs
+    settings.function_logs.mkdir(parents=True, exist_ok=True)
+
+    def emit(function: Any, request_id: str, text: str, *rest: Any, **more: Any) -> None:
+        name = (function.get("config") or function)["FunctionName"]
+        if text:
+            with settings.function_logs.joinpath(f"{name}.log").open("a", encoding="utf-8") as log:
+                log.write(text if text.endswith("\n") else f"{text}\n")
+        emit_alone(function, request_id, text, *rest, **more)
+
+    lambda_svc._emit_lambda_logs = emit
 
 
 GAPS = (
