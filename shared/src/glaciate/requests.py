@@ -12,6 +12,7 @@ from pydantic import (
     ConfigDict,
     Field,
     StringConstraints,
+    WithJsonSchema,
     model_validator,
 )
 
@@ -26,6 +27,7 @@ AccountField = Annotated[
     str,
     StringConstraints(pattern=r"^\d{12}$"),
     BeforeValidator(lambda value: str(value).zfill(12) if type(value) is int else value),
+    WithJsonSchema({"anyOf": [{"type": "string", "pattern": r"^\d{12}$"}, {"type": "integer", "minimum": 0}]}),
 ]
 
 
@@ -47,7 +49,16 @@ def _fits_s3(value: str) -> str:
     return value
 
 
-Count = Annotated[int, BeforeValidator(_no_boolean)]
+def _number_or_digits(**limits: int) -> WithJsonSchema:
+    """What the gateway lets through: callers of old wrote numbers as texts. The service reads both, and holds both to the limits."""
+    return WithJsonSchema({"anyOf": [{"type": "integer", **limits}, {"type": "string", "pattern": r"^\d{1,18}$"}]})
+
+
+NotNegative = Annotated[int, Field(ge=0), BeforeValidator(_no_boolean), _number_or_digits(minimum=0)]
+Cap = Annotated[
+    int, Field(ge=1, le=1_000_000), BeforeValidator(_no_boolean), _number_or_digits(minimum=1, maximum=1_000_000)
+]
+Days = Annotated[int, Field(ge=1, le=365), BeforeValidator(_no_boolean), _number_or_digits(minimum=1, maximum=365)]
 Moment = Annotated[datetime, BeforeValidator(_no_boolean), AfterValidator(_in_utc)]  # UTC where no offset is given
 KeyPrefix = Annotated[str, Field(max_length=MAX_KEY_BYTES), AfterValidator(_fits_s3)]
 
@@ -95,8 +106,8 @@ class DeclaredManifest(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    file_count: Count | None = Field(default=None, ge=0)
-    total_size: Count | None = Field(default=None, ge=0, description="bytes")
+    file_count: NotNegative | None = None
+    total_size: NotNegative | None = Field(default=None, description="bytes")
     uri: str | None = Field(default=None, pattern=r"^s3://[^/]+/.+$")
 
 
@@ -122,10 +133,8 @@ class ArchiveRequest(BaseModel):
     project_name: ProjectField
     bucket_name: BucketField
     prefix: KeyPrefix = ""
-    file_count: Count | None = Field(default=None, ge=1, le=1_000_000, description="files per archive at the most")
-    archive_size: Count | None = Field(
-        default=None, ge=1, le=1_000_000, description="MB (1,000,000 bytes) per archive at the most"
-    )
+    file_count: Cap | None = Field(default=None, description="files per archive at the most")
+    archive_size: Cap | None = Field(default=None, description="MB (1,000,000 bytes) per archive at the most")
     storage_class: StorageClass | None = None
     output_prefix: OutputPrefix | None = None
     region: str | None = None
@@ -166,7 +175,7 @@ class RestoreRequest(BaseModel):
     region: str | None = None
     account: AccountField | None = None
     as_of: Moment | None = None
-    days: Count = Field(default=3, ge=1, le=365, description="how long the thawed and the restored copies stay")
+    days: Days = Field(default=3, description="how long the thawed and the restored copies stay")
     destination_prefix: OutputPrefix = ""
     allow_missing: bool = False
     all_matches: bool = False
