@@ -11,9 +11,12 @@ BIN := .venv/bin
 UV_VERSION := $(shell sed -n 's/^uv==\([0-9.]*\).*/\1/p' requirements-tools.lock)
 UV := $(shell if [ "$$(uv --version 2>/dev/null | cut -d' ' -f2)" = "$(UV_VERSION)" ]; then command -v uv; else echo .tools/bin/uv; fi)
 MEMBERS := shared $(wildcard services/*) cli infra/local
+STACK ?= glaciate
+TAG ?= latest
+IMAGE_PLATFORM ?= linux/arm64
 MANIFESTS := pyproject.toml $(addsuffix /pyproject.toml,$(MEMBERS))
 
-.PHONY: help setup demo test test-fast test-all check format up down build docs bench lock tools clean
+.PHONY: help setup demo test test-fast test-all check format up down build build-aws images docs bench lock tools clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -51,6 +54,7 @@ check: setup build ## linters, types, import contracts, templates, lock files an
 	$(BIN)/cfn-lint infra/template.yaml infra/services/*.yaml
 	$(BIN)/python infra/build/locks.py --check --uv $(UV)
 	$(BIN)/python infra/build/docs.py --check
+	$(BIN)/python infra/build/gateway.py --check
 
 format: setup ## format the code and mend what ruff can mend
 	$(BIN)/ruff check --fix .
@@ -65,8 +69,18 @@ down: ## stop exactly what `make up` started
 build: setup ## the Lambda bundles and the wheels the images install
 	$(BIN)/python infra/build/build.py --uv $(UV)
 
-docs: setup ## write the generated files: docs/flow.md, docs/events, docs/openapi.json
+build-aws: setup ## the Lambda bundles for AWS, and the templates beside them, in build/aws
+	$(BIN)/python infra/build/build.py --uv $(UV) --aws
+
+images: build ## the workers' images (needs docker), REGISTRY=<account>.dkr.ecr.<region>.amazonaws.com STACK=glaciate TAG=latest
+	for service in packer unpacker; do \
+	    docker build --platform $(IMAGE_PLATFORM) --file services/$$service/Dockerfile --tag $(REGISTRY)/$(STACK)-$$service:$(TAG) .; \
+	    docker push $(REGISTRY)/$(STACK)-$$service:$(TAG); \
+	done
+
+docs: setup ## write the generated files: docs/flow.md, docs/events, docs/openapi.json, the end of infra/services/api.yaml
 	$(BIN)/python infra/build/docs.py
+	$(BIN)/python infra/build/gateway.py
 
 bench: setup ## measure, print ratios, write bench/results.json
 	$(BIN)/python bench/pack.py
