@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import os
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -27,7 +28,7 @@ class NothingToPackage(Exception):
     """A template refers to something that is not on this disk."""
 
 
-class TemplateLoader(yaml.SafeLoader):  # type: ignore[misc]
+class TemplateLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
     """YAML with CloudFormation's short forms."""
 
 
@@ -56,9 +57,10 @@ def read_template(path: Path) -> Template:
 
 def files_of(folder: Path) -> Iterator[Path]:
     """Every file that belongs into a bundle, in a fixed order."""
-    for path in sorted(folder.rglob("*")):
-        if path.is_file() and "__pycache__" not in path.parts:
-            yield path
+    for where, folders, names in os.walk(folder):
+        folders[:] = sorted(one for one in folders if one != "__pycache__")
+        for name in sorted(names):
+            yield Path(where, name)
 
 
 def bundle(folder: Path) -> bytes:
@@ -70,6 +72,25 @@ def bundle(folder: Path) -> bytes:
             entry.external_attr = (0o755 if path.stat().st_mode & 0o100 else 0o644) << 16
             archive.writestr(entry, path.read_bytes())
     return content.getvalue()
+
+
+def stamp_of(folder: Path) -> str | None:
+    """The digest of what `make build` made the folder from, or None for a folder it did not make."""
+    stamp = folder.parents[1] / ".digests" / f"{folder.parent.name}-{folder.name}"
+    return stamp.read_text().strip()[:24] if stamp.is_file() else None
+
+
+def kept_bundle(folder: Path, stamp: str) -> bytes:
+    """The bundle of a built folder, kept beside it so that the next cloud need not make it again."""
+    kept = folder.parents[1] / ".bundles" / f"{folder.name}-{stamp}.zip"
+    if not kept.is_file():
+        kept.parent.mkdir(exist_ok=True)
+        half = kept.with_suffix(f".{os.getpid()}")
+        half.write_bytes(bundle(folder))
+        for old in kept.parent.glob(f"{folder.name}-{'?' * len(stamp)}.zip"):
+            old.unlink(missing_ok=True)
+        half.replace(kept)
+    return kept.read_bytes()
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,13 +134,15 @@ class Package:
         self.put(key, lambda: body)
         return f"{self.endpoint}/{self.bucket}/{key}"
 
-    def _code(self, folder: Path) -> str:
-        if folder not in self._bundles:
-            content = bundle(self._built(folder))
-            key = f"code/{folder.name}-{hashlib.sha256(content).hexdigest()[:24]}.zip"
-            self.put(key, lambda: content)
-            self._bundles[folder] = key
-        return self._bundles[folder]
+    def _code(self, named: Path) -> str:
+        if named not in self._bundles:
+            folder = self._built(named)
+            stamp = stamp_of(folder)
+            content = b"" if stamp else bundle(folder)
+            key = f"code/{folder.name}-{stamp or hashlib.sha256(content).hexdigest()[:24]}.zip"
+            self.put(key, lambda: kept_bundle(folder, stamp) if stamp else content)
+            self._bundles[named] = key
+        return self._bundles[named]
 
     def _built(self, folder: Path) -> Path:
         """A service's source folder stands for the bundle that `make build` made of it."""

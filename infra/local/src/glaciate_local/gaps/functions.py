@@ -17,7 +17,8 @@ from glaciate_local.gaps.batch_jobs import command_folder
 from glaciate_local.gaps.gap import Gap
 from glaciate_local.settings import LocalSettings
 
-KEPT_SECONDS = 7 * 24 * 60 * 60
+KEPT_BUNDLES = 10
+KEPT_SECONDS = 3 * 60 * 60
 
 
 def import_from_the_bundle_only(settings: LocalSettings) -> None:
@@ -64,7 +65,8 @@ def unpack_once(settings: LocalSettings) -> None:
     """Unpack a bundle once, not for every worker: a cold start then takes what Python's imports take."""
     folder = settings.functions
     folder.mkdir(parents=True, exist_ok=True)
-    for old in folder.iterdir():
+    newest = sorted(folder.iterdir(), key=lambda one: one.stat().st_mtime, reverse=True)
+    for old in newest[KEPT_BUNDLES:]:
         if old.stat().st_mtime < time.time() - KEPT_SECONDS:
             shutil.rmtree(old, ignore_errors=True)
 
