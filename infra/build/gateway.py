@@ -48,7 +48,7 @@ def draft_4(schema: Any) -> Any:
 
 
 def request_model(body: type[BaseModel]) -> dict[str, Any]:
-    """The JSON Schema, draft 4, of a call's body: nothing that the service takes is refused by it."""
+    """The JSON Schema, draft 4, of a call's body."""
     schema: dict[str, Any] = draft_4(body.model_json_schema(mode="validation"))
     return {"$schema": "http://json-schema.org/draft-04/schema#", **schema}
 

@@ -158,13 +158,29 @@ Names = Annotated[
     tuple[Annotated[str, StringConstraints(min_length=1, max_length=1024)], ...],
     BeforeValidator(_split_names),
     Field(max_length=MAX_NAMES_PER_REQUEST),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string"},
+                {
+                    "type": "array",
+                    "items": {"type": "string", "minLength": 1, "maxLength": 1024},
+                    "maxItems": MAX_NAMES_PER_REQUEST,
+                },
+            ]
+        }
+    ),
 ]
+
+
+def _name_the_alias(schema: dict[str, Any]) -> None:
+    schema["properties"]["filenames"] = schema["properties"]["filename"]
 
 
 class RestoreRequest(BaseModel):
     """Bring files back: names (bare or full keys; one, a comma-separated list, or an array) or a prefix."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", json_schema_extra=_name_the_alias)
 
     project_name: ProjectField
     filename: Names = Field(default=(), validation_alias=AliasChoices("filename", "filenames"))
