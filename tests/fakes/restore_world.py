@@ -86,6 +86,11 @@ class World:
                 handled += 1
         return handled
 
+    def lose_messages(self) -> None:
+        """What waits on the thaw queue never arrives."""
+        while self._take(self.queue_url):
+            pass
+
     def told(self) -> list[Contract]:
         """The events on the bus since the last look."""
         events: list[Contract] = []

@@ -386,13 +386,24 @@ def due_order(due_at: datetime, archive_id: ArchiveId, request_id: RequestId) ->
 
 
 def bind(*, files: str | None = None, archives: str | None = None, jobs: str | None = None) -> None:
-    """Gives the models the deployment's table names; a service binds only what it uses."""
+    """Gives the models the deployment's table names; a service binds only what it uses.
+
+    The models of one call share one connection: each of their own would load the API's description again.
+    """
+    shared: Connection | None = None
     for names, models in (
         (files, (FileRow,)),
         (archives, (ArchiveRow,)),
         (jobs, (JobRow, RequestRow, PartRow, WaiterRow, ThawRow, RunningRow, UnsentRow, FallbackRow, ToldRow)),
     ):
-        if names is not None:
-            for model in models:
-                model.Meta.table_name = names
-                model._connection = None  # noqa: SLF001 - PynamoDB keeps the connection of the old name otherwise
+        if names is None:
+            continue
+        for model in models:
+            model.Meta.table_name = names
+            model._connection = None  # noqa: SLF001 - PynamoDB keeps the connection of the old name otherwise
+            own = model._get_connection()  # noqa: SLF001 - nor does it let connections be shared
+            meta_table = own.get_meta_table()
+            shared = shared or own.connection
+            if names not in shared._tables:  # noqa: SLF001 - it refuses to learn a table twice
+                shared.add_meta_table(meta_table)
+            own.connection = shared

@@ -1,10 +1,15 @@
 """From POST to a readable archive, against S3 as it really behaves."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+
+import pytest
 
 from fakes.restore_world import World
 from fakes.strict_thaw import START
-from glaciate.events import RestoreAccepted
+from fakes.vault import VAULT
+from glaciate.errors import Permanent, Problem
+from glaciate.events import ArchiveReadable, Outcome, RestoreAccepted, RestoreCompleted
+from glaciate.messages import ThawFiles
 from glaciate.names import ArchiveId, RequestId
 from glaciate.parts import FileResult
 from glaciate.restores import PartState, RequestState
@@ -20,7 +25,7 @@ def asked_to_thaw(world: World) -> int:
     return sum(operation == "RestoreObject" for operation, _key in world.s3.asked)
 
 
-def unpack(world: World, request_id: RequestId, archive: ArchiveId, **outcome: int) -> None:
+def unpack(world: World, request_id: RequestId, archive: ArchiveId, *, settled: bool = True) -> None:
     """What the unpacker does, as far as the ledger sees it."""
     part = world.ledger.begin_unpacking(request_id, archive, readable_until=None)
     assert part is not None
@@ -28,6 +33,8 @@ def unpack(world: World, request_id: RequestId, archive: ArchiveId, **outcome: i
     results = tuple(FileResult(file.key, file.destination, "RESTORED", file.size) for file in wanted)
     world.ledger.documents.put_results(request_id, archive, results)
     world.ledger.end_part(request_id, archive, state=PartState.COMPLETED, restored=len(wanted), failed=0)
+    if settled:
+        world.ledger.settle(request_id, archive, tell=world.bus.publish)
 
 
 def test_a_cold_archive_is_thawed_and_the_caller_told_by_when(world: World) -> None:
@@ -61,3 +68,396 @@ def test_a_part_whose_end_nobody_told_is_settled_by_the_sweeper(world: World) ->
 
     assert [event.name for event in world.told()] == ["RestoreCompleted.v1"]
     assert world.ledger.waiting_requests(archive) == ()
+
+
+def test_thaw_files_handled_twice_asks_s3_once(world: World) -> None:
+    world.vault.put(0, ["a.csv"])
+    request_id = world.post(filename="a.csv")
+    world.drain()
+
+    world.thaw_files(ThawFiles(correlation_id="trail-1", request_id=request_id))
+
+    assert asked_to_thaw(world) == 1
+    assert len(world.told()) == 1
+
+
+def test_a_second_request_joins_the_thaw_that_runs(world: World) -> None:
+    archive = world.vault.put(0, ["a.csv", "b.csv"])
+    world.post(filename="a.csv")
+    world.drain()
+    world.s3.advance(hours=2)
+
+    second = world.post(filename="b.csv")
+    world.drain()
+
+    part = world.ledger.part(second, archive)
+    assert part is not None
+    assert (part.state, part.expected_by) == (PartState.THAWING, START + timedelta(hours=12))
+    assert asked_to_thaw(world) == 1
+    assert world.ledger.waiting_requests(archive) != ()
+
+
+def test_a_faster_tier_speeds_a_running_thaw_up_with_its_days_unchanged(world: World) -> None:
+    archive = world.vault.put(0, ["a.csv", "b.csv"])
+    world.post(filename="a.csv", retrieval_tier="Bulk", days=7)
+    world.drain()
+    world.s3.advance(hours=1)
+
+    fast = world.post(filename="b.csv", retrieval_tier="Standard", days=3)
+    world.drain()
+
+    part = world.ledger.part(fast, archive)
+    assert part is not None
+    assert part.expected_by == START + timedelta(hours=13)
+    world.s3.advance(hours=12)
+    assert len(world.s3.completions()) == 1
+    assert asked_to_thaw(world) == 2
+
+
+def test_a_slower_tier_joins_the_faster_thaw(world: World) -> None:
+    archive = world.vault.put(0, ["a.csv", "b.csv"])
+    world.post(filename="a.csv", retrieval_tier="Standard")
+    world.drain()
+
+    slow = world.post(filename="b.csv", retrieval_tier="Bulk")
+    world.drain()
+
+    part = world.ledger.part(slow, archive)
+    assert part is not None
+    assert part.expected_by == START + timedelta(hours=12)
+
+
+def test_a_thaw_that_somebody_else_began_is_joined_with_the_slowest_time_expected(world: World) -> None:
+    archive = world.vault.put(0, ["a.csv"])
+    key = f"archives/demo/{archive}.zip"
+    request = {"Days": 3, "GlacierJobParameters": {"Tier": "Bulk"}}
+    world.s3.restore_object(Bucket=VAULT, Key=key, RestoreRequest=request)
+
+    request_id = world.post(filename="a.csv")
+    world.drain()
+
+    part = world.ledger.part(request_id, archive)
+    assert part is not None
+    assert (part.state, part.expected_by) == (PartState.THAWING, START + timedelta(hours=48))
+
+
+def test_a_warm_archive_is_announced_without_asking_s3_to_thaw(world: World) -> None:
+    archive = world.vault.put(0, ["a.csv", "b.csv"])
+    world.post(filename="a.csv", days=5)
+    world.drain()
+    world.s3.advance(hours=12)
+    world.told()
+
+    world.post(filename="b.csv", days=3)
+    world.drain()
+
+    readable = [event for event in world.told() if isinstance(event, ArchiveReadable)]
+    assert [(event.archive_id, event.readable_until) for event in readable] == [
+        (archive, datetime(2026, 7, 7, tzinfo=UTC))
+    ]
+    assert asked_to_thaw(world) == 1
+
+
+def test_a_lukewarm_archive_is_extended_and_announced(world: World) -> None:
+    world.vault.put(0, ["a.csv", "b.csv"])
+    world.post(filename="a.csv", days=3)
+    world.drain()
+    world.s3.advance(days=2)
+    world.told()
+
+    world.post(filename="b.csv", days=5)
+    world.drain()
+
+    assert [type(event) for event in world.told()] == [RestoreAccepted, ArchiveReadable]
+    said = world.s3.head_object(Bucket=VAULT, Key=next(key for op, key in world.s3.asked if op == "RestoreObject"))
+    assert said["Restore"] == 'ongoing-request="false", expiry-date="Thu, 09 Jul 2026 00:00:00 GMT"'
+
+
+@pytest.mark.parametrize("storage_class", ["STANDARD", "STANDARD_IA", "GLACIER_IR"])
+def test_a_class_that_is_read_at_once_is_announced_at_once(world: World, storage_class: str) -> None:
+    world.vault.put(0, ["a.csv"], storage_class=storage_class)
+
+    world.post(filename="a.csv")
+    world.drain()
+
+    assert [type(event) for event in world.told()] == [RestoreAccepted, ArchiveReadable]
+    assert asked_to_thaw(world) == 0
+
+
+def test_an_archive_that_is_gone_fails_its_part_and_the_request_says_why(world: World) -> None:
+    archive = world.vault.put(0, ["a.csv"])
+    request_id = world.post(filename="a.csv")
+    world.s3.delete_object(Bucket=VAULT, Key=f"archives/demo/{archive}.zip")
+
+    world.drain()
+
+    assert part_state(world, request_id, archive) is PartState.FAILED
+    [ended] = [event for event in world.told() if isinstance(event, RestoreCompleted)]
+    assert (ended.outcome, ended.failed) == (Outcome.FAILED, 1)
+    [failure] = ended.failures
+    assert (failure.key, failure.reason) == (
+        "a.csv",
+        f"the archive s3://{VAULT}/archives/demo/{archive}.zip is not in the vault any more",
+    )
+
+
+def test_one_archive_that_is_gone_leaves_the_others_thawing(world: World) -> None:
+    gone = world.vault.put(0, ["a.csv"])
+    there = world.vault.put(1, ["b.csv"])
+    request_id = world.post(filename="a.csv,b.csv")
+    world.s3.delete_object(Bucket=VAULT, Key=f"archives/demo/{gone}.zip")
+
+    world.drain()
+
+    assert part_state(world, request_id, there) is PartState.THAWING
+    assert not any(isinstance(event, RestoreCompleted) for event in world.told())
+
+
+def test_throttling_leaves_the_part_pending_and_the_sweeper_asks_again(world: World) -> None:
+    archive = world.vault.put(0, ["a.csv"])
+    request_id = world.post(filename="a.csv")
+    world.s3.throttle(1)
+
+    world.drain()
+    before = part_state(world, request_id, archive)
+    world.s3.advance(minutes=1)
+    world.sweep(at_most=100)
+
+    assert before is PartState.PENDING
+    assert part_state(world, request_id, archive) is PartState.THAWING
+
+
+def test_expedited_without_capacity_is_asked_for_again_until_there_is_some(world: World) -> None:
+    archive = world.vault.put(0, ["a.csv"], storage_class="GLACIER")
+    world.s3.expedited_capacity = False
+    request_id = world.post(filename="a.csv", retrieval_tier="Expedited")
+    world.drain()
+    world.s3.advance(minutes=5)
+    world.sweep(at_most=100)
+    before = part_state(world, request_id, archive)
+
+    world.s3.expedited_capacity = True
+    world.s3.advance(minutes=5)
+    world.sweep(at_most=100)
+
+    assert before is PartState.PENDING
+    assert part_state(world, request_id, archive) is PartState.THAWING
+
+
+def test_a_request_for_more_archives_than_a_message_takes_thaws_them_all(world: World) -> None:
+    archives = [world.vault.put(number, [f"{number}.csv"]) for number in range(60)]
+    request_id = world.post(filename=[f"{number}.csv" for number in range(60)])
+
+    handled = world.drain()
+
+    assert handled == 2
+    assert all(part_state(world, request_id, archive) is PartState.THAWING for archive in archives)
+    assert asked_to_thaw(world) == 60
+    request = world.requests.get(request_id)
+    assert request is not None
+    assert (request.resolved, request.parts, request.files) == (True, 60, 60)
+
+
+def test_a_message_about_no_request_is_dropped_with_its_reason(world: World) -> None:
+    with pytest.raises(Permanent, match="there is no restore request"):
+        world.thaw_files(ThawFiles(correlation_id="x", request_id=RequestId("r-0000000000zz")))
+
+
+def test_the_last_part_ended_completes_the_request_once(world: World) -> None:
+    archive = world.vault.put(0, ["a.csv"])
+    request_id = world.post(filename="a.csv")
+    world.drain()
+    world.s3.advance(hours=12)
+    unpack(world, request_id, archive)
+
+    world.thaw_files(ThawFiles(correlation_id="x", request_id=request_id))
+    world.thaw_files(ThawFiles(correlation_id="x", request_id=request_id))
+
+    completed = [event for event in world.told() if isinstance(event, RestoreCompleted)]
+    assert [event.outcome for event in completed] == [Outcome.COMPLETED]
+
+
+# The sweeper: a lost event costs time, not the restore.
+
+
+def test_a_lost_first_message_is_made_good(world: World) -> None:
+    archive = world.vault.put(0, ["a.csv"])
+    request_id = world.post(filename="a.csv")
+    world.lose_messages()
+
+    world.s3.advance(minutes=15)
+    world.sweep(at_most=100)
+    world.drain()
+
+    assert part_state(world, request_id, archive) is PartState.THAWING
+    assert any(isinstance(event, RestoreAccepted) for event in world.told())
+
+
+def test_nothing_is_looked_at_before_its_time(world: World) -> None:
+    world.vault.put(0, ["a.csv"])
+    world.post(filename="a.csv")
+    world.drain()
+
+    world.s3.advance(minutes=14)
+
+    assert world.sweep(at_most=100) == 0
+
+
+def test_a_lost_completion_event_is_made_good(world: World) -> None:
+    archive = world.vault.put(0, ["a.csv"])
+    world.post(filename="a.csv")
+    world.drain()
+    world.s3.advance(hours=12)
+    world.told()
+
+    world.s3.advance(minutes=15)
+    world.sweep(at_most=100)
+
+    readable = [event for event in world.told() if isinstance(event, ArchiveReadable)]
+    assert [event.archive_id for event in readable] == [archive]
+
+
+def test_a_copy_that_expired_before_it_was_read_is_thawed_again(world: World) -> None:
+    archive = world.vault.put(0, ["a.csv"])
+    request_id = world.post(filename="a.csv")
+    world.drain()
+    world.s3.advance(days=6)
+
+    world.sweep(at_most=100)
+
+    assert part_state(world, request_id, archive) is PartState.THAWING
+    assert asked_to_thaw(world) == 2
+
+
+def test_a_part_sent_back_by_the_unpacker_is_thawed_again_at_the_next_sweep(world: World) -> None:
+    archive = world.vault.put(0, ["a.csv"])
+    request_id = world.post(filename="a.csv")
+    world.drain()
+    world.s3.advance(days=6)
+    world.ledger.begin_unpacking(request_id, archive, readable_until=None)
+    world.ledger.thaw_again(request_id, archive)
+
+    world.sweep(at_most=100)
+
+    assert part_state(world, request_id, archive) is PartState.THAWING
+
+
+def test_a_thaw_that_takes_longer_than_expected_is_waited_for(world: World) -> None:
+    archive = world.vault.put(0, ["a.csv", "b.csv"])
+    slow = {"Days": 3, "GlacierJobParameters": {"Tier": "Bulk"}}
+    world.s3.restore_object(Bucket=VAULT, Key=f"archives/demo/{archive}.zip", RestoreRequest=slow)
+    request_id = world.post(filename="a.csv")
+    world.drain()
+
+    for _ in range(3):
+        world.s3.advance(hours=15)
+        world.sweep(at_most=100)
+
+    assert part_state(world, request_id, archive) is PartState.THAWING
+    assert asked_to_thaw(world) == 1
+    world.s3.advance(hours=4)
+    world.sweep(at_most=100)
+    assert any(isinstance(event, ArchiveReadable) for event in world.told())
+
+
+def test_an_end_that_nobody_announced_is_announced(world: World) -> None:
+    archive = world.vault.put(0, ["a.csv"])
+    request_id = world.post(filename="a.csv")
+    world.drain()
+    unpack(world, request_id, archive, settled=False)
+    world.told()
+
+    world.s3.advance(minutes=15)
+    world.sweep(at_most=100)
+    world.sweep(at_most=100)
+
+    assert [event.name for event in world.told()] == ["RestoreCompleted.v1"]
+    world.s3.advance(days=1)
+    world.sweep(at_most=100)
+    world.s3.advance(days=1)
+    assert world.sweep(at_most=100) == 0  # nothing waits any more
+    assert world.told() == []
+
+
+def test_sweeping_looks_at_a_bounded_number_the_longest_overdue_first(world: World) -> None:
+    for number in range(3):
+        world.vault.put(number, [f"{number}.csv"])
+        world.post(filename=f"{number}.csv")
+        world.s3.advance(minutes=1)
+    world.lose_messages()
+    world.s3.advance(minutes=20)
+
+    assert world.sweep(at_most=4) == 4
+    assert world.sweep(at_most=4) == 2
+    assert world.sweep(at_most=4) == 0
+
+
+# Cancelling.
+
+
+def test_a_cancelled_part_does_not_disturb_others_waiting_for_the_same_archive(world: World) -> None:
+    archive = world.vault.put(0, ["a.csv", "b.csv"])
+    given_up = world.post(filename="a.csv")
+    kept = world.post(filename="b.csv")
+    world.drain()
+
+    answer = world.cancel(given_up)
+
+    assert answer["state"] == "CANCELLED"
+    assert part_state(world, given_up, archive) is PartState.CANCELLED
+    assert part_state(world, kept, archive) is PartState.THAWING
+    assert world.ledger.waiting_requests(archive) == (kept,)
+    [ended] = [event for event in world.told() if isinstance(event, RestoreCompleted)]
+    assert (ended.request_id, ended.outcome) == (given_up, Outcome.CANCELLED)
+
+
+def test_cancelling_twice_is_harmless_and_told_once(world: World) -> None:
+    world.vault.put(0, ["a.csv"])
+    request_id = world.post(filename="a.csv")
+
+    first = world.cancel(request_id)
+    second = world.cancel(request_id)
+    world.drain()
+
+    assert first["state"] == second["state"] == "CANCELLED"
+    assert len([event for event in world.told() if isinstance(event, RestoreCompleted)]) == 1
+    assert asked_to_thaw(world) == 0
+
+
+def test_a_request_that_has_ended_cannot_be_cancelled(world: World) -> None:
+    archive = world.vault.put(0, ["a.csv"])
+    request_id = world.post(filename="a.csv")
+    world.drain()
+    unpack(world, request_id, archive)
+    world.thaw_files(ThawFiles(correlation_id="x", request_id=request_id))
+
+    with pytest.raises(Problem, match="has ended: it is COMPLETED"):
+        world.cancel(request_id)
+
+
+def test_a_cancelled_request_is_not_resolved_any_further(world: World) -> None:
+    names = [f"{number}.csv" for number in range(45)]
+    for number, name in enumerate(names):
+        world.vault.put(number, [name])
+    request_id = world.post(filename=names)  # too many archives to be recorded in the call
+
+    world.cancel(request_id)
+    world.drain()
+
+    request = world.requests.get(request_id)
+    assert request is not None
+    assert (request.state, request.parts) == (RequestState.CANCELLED, 0)
+    assert world.requests.parts(request_id) == ()
+
+
+def test_what_was_restored_before_the_cancelling_stays_restored(world: World) -> None:
+    first = world.vault.put(0, ["a.csv"])
+    world.vault.put(1, ["b.csv"])
+    request_id = world.post(filename="a.csv,b.csv")
+    world.drain()
+    unpack(world, request_id, first)
+
+    world.cancel(request_id)
+
+    files = world.files(request_id)
+    assert {key: file["state"] for key, file in files.items()} == {"a.csv": "RESTORED", "b.csv": "CANCELLED"}
