@@ -4,11 +4,12 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+from zlib import crc32
 
 import pytest
 
 from fakes.unpacking import VAULT_BUCKET, FakeRestoredFiles, FakeVault, member
-from unpacker.adapters import S3RestoredFiles
+from unpacker.adapters import S3RestoredFiles, open_store
 from unpacker.ports import NotReadable, NotWritten, RestoredFiles, Vanished
 
 if TYPE_CHECKING:
@@ -53,7 +54,12 @@ def bench(request: pytest.FixtureRequest) -> Bench:
 def adapter(s3: "S3Client", **changes: int) -> S3RestoredFiles:
     return replace(
         S3RestoredFiles(
-            s3, "restored", vault_bucket=VAULT_BUCKET, part_size_bytes=5 * MEBIBYTE, copy_part_bytes=5 * MEBIBYTE
+            s3,
+            open_store("restored"),
+            "restored",
+            vault_bucket=VAULT_BUCKET,
+            part_size_bytes=5 * MEBIBYTE,
+            copy_part_bytes=5 * MEBIBYTE,
         ),
         **changes,
     )
@@ -159,24 +165,35 @@ def test_a_copy_of_the_wrong_size_does_not_stay(bench: Bench) -> None:
     assert bench.content("k") is None
 
 
-def test_the_files_properties_come_back_with_it(moto_s3: "S3Client") -> None:
-    s3 = moto_s3
-    known = member("a", b"hello", tags={"colour": "dark blue", "size": "1+1=2"})
+@pytest.mark.parametrize("key", ["whole", "odd//key"])
+def test_the_files_properties_come_back_with_it(s3: "S3Client", key: str) -> None:
+    adapter(s3).put(key, TAGGED, b"hello")
 
-    adapter(s3).put("whole", known, b"hello")
-    upload = adapter(s3).begin("large", replace(known, size=len(LARGE)))
+    _it_is_known_for_what_it_was(s3, key)
+
+
+def test_the_properties_of_large_and_copied_files_come_back_too(moto_s3: "S3Client") -> None:
+    files = adapter(moto_s3)
+    upload = files.begin("large", replace(TAGGED, size=len(LARGE), crc32=crc32(LARGE)))
     upload.write(LARGE)
     upload.complete()
-    s3.put_object(Bucket=VAULT_BUCKET, Key="archives/a.object", Body=b"hello", ContentType="application/x-other")
-    adapter(s3).copy("archives/a.object", "copied", known)
+    moto_s3.put_object(Bucket=VAULT_BUCKET, Key="archives/a.object", Body=b"hello", ContentType="application/x-other")
+    files.copy("archives/a.object", "copied", TAGGED)
 
-    for key in ("whole", "large", "copied"):
-        head = s3.head_object(Bucket="restored", Key=key)
-        tags = s3.get_object_tagging(Bucket="restored", Key=key)["TagSet"]
-        assert (head["ContentType"], head["ContentDisposition"]) == ("text/plain", "inline")
-        assert (head["ContentLanguage"], head["CacheControl"]) == ("de", "no-cache")
-        assert head["Metadata"] == {"owner": "somebody"}
-        assert {tag["Key"]: tag["Value"] for tag in tags} == {"colour": "dark blue", "size": "1+1=2"}
+    for key in ("large", "copied"):
+        _it_is_known_for_what_it_was(moto_s3, key)
+
+
+TAGGED = member("a", b"hello", tags={"colour": "dark blue", "size": "1+1=2"})
+
+
+def _it_is_known_for_what_it_was(s3: "S3Client", key: str) -> None:
+    head = s3.head_object(Bucket="restored", Key=key)
+    tags = s3.get_object_tagging(Bucket="restored", Key=key)["TagSet"]
+    assert (head["ContentType"], head["ContentDisposition"]) == ("text/plain", "inline")
+    assert (head["ContentLanguage"], head["CacheControl"]) == ("de", "no-cache")
+    assert head["Metadata"] == {"owner": "somebody"}
+    assert {tag["Key"]: tag["Value"] for tag in tags} == {"colour": "dark blue", "size": "1+1=2"}
 
 
 def test_a_file_above_the_copy_limit_is_copied_in_parts(s3: "S3Client") -> None:

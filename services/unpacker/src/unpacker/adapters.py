@@ -3,6 +3,7 @@
 import base64
 import gzip
 import os
+import re
 import zlib
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +15,7 @@ import obstore
 from botocore.exceptions import ClientError, ParamValidationError
 from isal import isal_zlib
 from obstore.auth.boto3 import Boto3CredentialProvider
-from obstore.exceptions import BaseError
+from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import S3Store
 
 from glaciate.catalog import CatalogHeader, Member, Skipped, read_lines
@@ -34,6 +35,9 @@ _COPIES_AT_ONCE: Final = 8
 _NOT_THERE: Final = frozenset({"NoSuchKey", "NoSuchVersion", "NotFound", "404"})
 _ARCHIVED: Final = frozenset({"InvalidObjectState", "ObjectNotInActiveTierError"})  # the second from CopyObject
 _CONDITION_FAILED: Final = frozenset({"PreconditionFailed", "412"})
+_ATTRIBUTE_NAMES: Final = frozenset(
+    {"content-type", "content-encoding", "content-disposition", "content-language", "cache-control", "storage-class"}
+)
 _REFUSED: Final = frozenset(
     {"KeyTooLongError", "MetadataTooLarge", "InvalidArgument", "InvalidTag", "InvalidRequest", "EntityTooLarge"}
 )
@@ -102,13 +106,13 @@ class RangedVault:
         try:
             return bytes(obstore.get_range(self.store, vault_key, start=start, end=end))
         except (BaseError, FileNotFoundError) as error:
-            text = str(error)
-            if "<Code>InvalidRange<" in text:
-                return b""
-            if "<Code>InvalidObjectState<" in text:
-                raise NotReadable(vault_key) from error
-            if "<Code>NoSuchKey<" in text:
-                raise Vanished(vault_key) from error
+            match _code_in(error):
+                case "InvalidRange":
+                    return b""
+                case "InvalidObjectState":
+                    raise NotReadable(vault_key) from error
+                case "NoSuchKey":
+                    raise Vanished(vault_key) from error
             raise
 
     def _read_slowly(self, vault_key: str, start: int, end: int) -> bytes:
@@ -148,14 +152,43 @@ def _base64(crc32: int) -> str:
 
 
 def _raise_if_refused(error: ClientError, destination: str) -> None:
-    """Says what a failed write means, unless it may work later."""
+    """Says what a failed write means, unless nobody knows."""
     code = _code(error)
+    _raise_if_code_refuses(code, error.response["Error"].get("Message") or code, destination, error)
+
+
+def _raise_if_code_refuses(code: str, message: str, destination: str, error: Exception) -> None:
     if code in _REFUSED:
-        msg = f"S3 refuses to store it: {error.response['Error'].get('Message') or code}"
+        msg = f"S3 refuses to store it: {message}"
         raise NotWritten(msg) from error
     if code in _CONDITION_FAILED or code == "ConditionalRequestConflict":
         msg = f"somebody else writes {destination!r} at this moment"
         raise Transient(msg) from error
+
+
+def _code_in(error: Exception) -> str:
+    """The code of S3's answer, which obstore gives as text."""
+    found = re.search(r"<Code>(\w+)</Code>", str(error))
+    return found[1] if found else ""
+
+
+def _attributes(member: Member) -> dict[str, str]:
+    """All that the catalog knows of a file but its tags, as obstore takes it."""
+    named = {
+        "Content-Type": member.content_type,
+        "Content-Encoding": member.content_encoding,
+        "Content-Disposition": member.content_disposition,
+        "Content-Language": member.content_language,
+        "Cache-Control": member.cache_control,
+    }
+    return {name: value for name, value in named.items() if value} | dict(member.metadata)
+
+
+def _is_plain(member: Member) -> bool:
+    """Whether a file's properties are as any HTTP client sends them, and none looks like another."""
+    names = {name.lower() for name in member.metadata}
+    texts = [*_attributes(member).values(), *names]
+    return all(text.isascii() and text.isprintable() for text in texts) and not names & _ATTRIBUTE_NAMES
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +196,7 @@ class S3RestoredFiles:
     """The restore bucket. A key is written on condition that it is free, or that it holds the same file."""
 
     s3: "S3Client"
+    store: S3Store
     bucket: str
     vault_bucket: str
     part_size_bytes: int
@@ -170,31 +204,46 @@ class S3RestoredFiles:
     longest_copy_bytes: int = _LONGEST_COPY_BYTES
 
     def put(self, destination: str, member: Member, content: bytes) -> None:
-        """Writes a whole file; S3 itself compares the CRC-32."""
-        request = {
-            "Bucket": self.bucket,
-            "Key": destination,
-            "Body": content,
-            "ChecksumCRC32": _base64(isal_zlib.crc32(content)),
-            **_properties(member),
-        }
+        """Writes a whole file: by obstore where it takes the key and the properties as they are, else by boto3."""
+        if not (_fits_obstore(destination) and _is_plain(member)):
+            self._put_slowly(destination, member, content, {"IfNoneMatch": "*"})
+            return
         try:
-            self.s3.put_object(IfNoneMatch="*", **request)
+            obstore.put(
+                self.store,
+                destination,
+                content,
+                attributes=_attributes(member),
+                tags=dict(member.tags) or None,
+                mode="create",
+                use_multipart=False,
+            )
+        except AlreadyExistsError:
+            self._put_slowly(destination, member, content, self._condition(destination, member))
+        except BaseError as error:
+            _raise_if_code_refuses(_code_in(error), str(error), destination, error)
+            raise
+
+    def _put_slowly(self, destination: str, member: Member, content: bytes, condition: dict[str, Any]) -> None:
+        """S3 itself compares the CRC-32."""
+        try:
+            self.s3.put_object(
+                Bucket=self.bucket,
+                Key=destination,
+                Body=content,
+                ChecksumCRC32=_base64(isal_zlib.crc32(content)),
+                **_properties(member),
+                **condition,
+            )
         except ClientError as error:
-            if _code(error) not in _CONDITION_FAILED:
-                _raise_if_refused(error, destination)
-                raise
+            if _code(error) in _CONDITION_FAILED and "IfNoneMatch" in condition:
+                self._put_slowly(destination, member, content, self._condition(destination, member))
+                return
+            _raise_if_refused(error, destination)
+            raise
         except ParamValidationError as error:
             msg = f"S3 refuses to store it: {error}"
             raise NotWritten(msg) from error
-        else:
-            return
-        condition = self._condition(destination, member)
-        try:
-            self.s3.put_object(**condition, **request)
-        except ClientError as error:
-            _raise_if_refused(error, destination)
-            raise
 
     def begin(self, destination: str, member: Member) -> Upload:
         """Begins a multipart upload."""

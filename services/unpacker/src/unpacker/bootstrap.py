@@ -37,6 +37,7 @@ def worker() -> Worker:
         vault=RangedVault(aws.s3(), settings.vault_bucket, open_store(settings.vault_bucket)),
         restored_files=S3RestoredFiles(
             aws.s3(),
+            open_store(settings.restore_bucket),
             settings.restore_bucket,
             vault_bucket=settings.vault_bucket,
             part_size_bytes=settings.part_size_bytes,

@@ -33,9 +33,9 @@ class WorkerSettings(Settings):
     visibility_seconds: int = 120
     idle_seconds: float = 60
     coalesce_gap_bytes: int = Field(default=32 * 1024, ge=0)  # members nearer than this are read in one GET
-    coalesce_limit_bytes: int = Field(default=8 * 1024**2, ge=1)  # of one GET; a single member may be longer
+    coalesce_limit_bytes: int = Field(default=4 * 1024**2, ge=1)  # of one GET; a single member may be longer
     whole_share: float = Field(default=0.85, gt=0, le=1)  # from this share of the archive on, gaps are read as well
-    whole_member_bytes: int = Field(default=8 * 1024**2, ge=1)  # a file above this goes through piece by piece
-    read_concurrency: int = Field(default=32, ge=1)
-    part_size_bytes: int = Field(default=8 * 1024**2, ge=5 * 1024**2)  # of a multipart upload
+    whole_member_bytes: int = Field(default=4 * 1024**2, ge=1)  # a file above this goes through piece by piece
+    read_concurrency: int = Field(default=64, ge=1)
+    part_size_bytes: int = Field(default=5 * 1024**2, ge=5 * 1024**2)  # of a multipart upload
     copy_part_bytes: int = Field(default=512 * 1024**2, ge=5 * 1024**2)  # of a multipart copy
