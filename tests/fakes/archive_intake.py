@@ -5,10 +5,10 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from archive_intake.domain.answers import SkippedFile
+from archive_intake.domain.answers import SkippedFile, SkippedPage
 from archive_intake.domain.fallback import Decision, DecisionOutcome
 from archive_intake.domain.jobs import Job, RunningJob, RunningJobs
-from archive_intake.ports import JobPage, SkippedPage
+from archive_intake.ports import JobPage
 from glaciate.names import JobId, ProjectName
 from glaciate.projects import ProjectsDocument
 

@@ -19,7 +19,7 @@ from fakes.archive_jobs import DEMO, SOURCE, a_job
 from fakes.gateway import STAGE_URL, Answer, call
 from fakes.lambda_context import FakeLambdaContext
 from glaciate import api, aws
-from glaciate.names import JobId, is_job_id, skipped_prefix
+from glaciate.names import JobId, archive_id, is_job_id, skipped_prefix, vault_key_of_object, vault_key_of_zip
 from glaciate.tables import JOB_ITEM, JobRow, UnsentRow, bind
 
 if TYPE_CHECKING:
@@ -112,6 +112,7 @@ def cloud() -> Iterator[Stack]:
         boto3.client("ssm").put_parameter(Name="/glaciate/projects", Value=json.dumps(PROJECTS), Type="String")
         s3 = boto3.client("s3")
         s3.create_bucket(Bucket="work")
+        s3.create_bucket(Bucket="vault")
         s3.create_bucket(Bucket="source-bucket")
         boto3.client("dynamodb").create_table(
             TableName="idempotency",
@@ -127,6 +128,7 @@ def cloud() -> Iterator[Stack]:
             "PROJECTS_PARAMETER": "/glaciate/projects",
             "JOBS_TABLE": "jobs",
             "IDEMPOTENCY_TABLE": "idempotency",
+            "VAULT_BUCKET": "vault",
             "WORK_BUCKET": "work",
             "PACK_QUEUE_URL": pack,
             "EVENT_BUS_NAME": "glaciate",
@@ -205,6 +207,8 @@ def without(name: str) -> dict[str, Any]:
         (SAMPLE | {"bucket_name": "other-bucket"}, 403, "BucketNotAllowed", "source-bucket, second-bucket"),
         (SAMPLE | {"region": "eu-west-1"}, 422, "WrongDeployment", "us-east-1"),
         (SAMPLE | {"account": "999999999999"}, 422, "WrongDeployment", ACCOUNT),
+        (SAMPLE | {"manifest": {"uri": "s3://other-bucket/list.csv"}}, 422, "ManifestNotRead", "manifest.uri"),
+        (SAMPLE | {"include": ["x" * 1025]}, 400, "InvalidRequest", "include.0"),
     ],
 )
 def test_a_bad_request_is_refused_with_help_and_leaves_nothing(
@@ -425,3 +429,34 @@ def test_a_dry_run_over_a_bucket_that_is_not_there_says_so(stack: Stack) -> None
     answer = stack.post(SAMPLE | {"bucket_name": "second-bucket", "dry_run": True})
 
     assert (answer.status, answer.body["sources"]["unreadable"]) == (200, "NoSuchBucket")
+
+
+def test_the_archives_of_a_job_are_listed_page_by_page(stack: Stack) -> None:
+    job_id = JobId(stack.post(SAMPLE).body["job_id"])
+    keys = [vault_key_of_zip("kept/here/", archive_id(job_id, number)) for number in range(3)]
+    keys.append(vault_key_of_object("kept/here/", archive_id(job_id, 3)))
+    others = vault_key_of_zip("kept/here/", archive_id(JobId("z" * 12), 0))
+    for key in (*keys, others):
+        stack.s3.put_object(Bucket="vault", Key=key, Body=b"zip", StorageClass="DEEP_ARCHIVE")
+
+    first = stack.get(f"/archive/{job_id}", limit="3").body
+    rest = stack.get(f"/archive/{job_id}", limit="3", archives_token=first["archives_next_token"]).body
+
+    listed = first["archives"] + rest["archives"]
+    assert [archive["location"] for archive in listed] == [f"s3://vault/{key}" for key in keys]
+    assert listed[0] == {
+        "archive_id": f"{job_id}0000",
+        "location": f"s3://vault/{keys[0]}",
+        "size_bytes": 3,
+        "storage_class": "DEEP_ARCHIVE",
+    }
+    assert rest["archives_next_token"] is None
+
+
+@pytest.mark.parametrize("token", ["x", "../elsewhere/", "zzzzzzzzzzzz0000.zip"])
+def test_an_archives_token_that_was_never_given_is_400(stack: Stack, token: str) -> None:
+    job_id = stack.post(SAMPLE).body["job_id"]
+
+    answer = stack.get(f"/archive/{job_id}", archives_token=token)
+
+    assert (answer.status, answer.code) == (400, "InvalidRequest")

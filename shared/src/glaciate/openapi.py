@@ -32,6 +32,7 @@ class Call:
 _PAGING: Final = ("next_token", "limit")
 
 _POST_PROBLEMS: Final = (400, 403, 404, 409, 413, 422, 429)
+_JOB: Final = (*_PAGING, "archives_token")
 _LIST: Final = ("project_name", *_PAGING)
 _FIND: Final = ("project_name", "key", "name", "prefix", "glob", "bucket_name", *_PAGING)
 
@@ -47,7 +48,7 @@ CALLS: Final[tuple[Call, ...]] = (
         _POST_PROBLEMS,
     ),
     Call("get", "/archive", "archive-intake", "The archive jobs of a project, newest first", query=_LIST),
-    Call("get", "/archive/{job_id}", "archive-intake", "How an archive job stands", query=_PAGING),
+    Call("get", "/archive/{job_id}", "archive-intake", "How an archive job stands", query=_JOB),
     Call("post", "/restore", "restore-intake", "Bring files back", RestoreRequest, RestoreAnswer, (), _POST_PROBLEMS),
     Call("get", "/restore", "restore-intake", "The restore requests of a project, newest first", query=_LIST),
     Call("get", "/restore/{request_id}", "restore-intake", "How a restore request stands, file by file", query=_PAGING),

@@ -108,7 +108,7 @@ class DeclaredManifest(BaseModel):
 
     file_count: NotNegative | None = None
     total_size: NotNegative | None = Field(default=None, description="bytes")
-    uri: str | None = Field(default=None, pattern=r"^s3://[^/]+/.+$")
+    uri: str | None = Field(default=None, max_length=1100, pattern=r"^s3://[^/]+/.+$")
 
 
 def _safe_output_prefix(value: str) -> str:
@@ -140,8 +140,8 @@ class ArchiveRequest(BaseModel):
     region: str | None = None
     account: AccountField | None = None
     manifest: DeclaredManifest | None = None
-    include: tuple[str, ...] = Field(default=(), max_length=100)
-    exclude: tuple[str, ...] = Field(default=(), max_length=100)
+    include: tuple[KeyPrefix, ...] = Field(default=(), max_length=100)
+    exclude: tuple[KeyPrefix, ...] = Field(default=(), max_length=100)
     older_than: Moment | None = Field(default=None, description="only files last modified before this moment")
     disposition: Disposition | None = None
     compression: Compression | None = None
@@ -213,6 +213,12 @@ class PageQuery(BaseModel):
 
     limit: int = Field(default=100, ge=1, le=1000)
     next_token: str | None = Field(default=None, min_length=1, max_length=2048)
+
+
+class JobQuery(PageQuery):
+    """The query of a job's status: `next_token` goes on with its skipped files, `archives_token` with its archives."""
+
+    archives_token: str | None = Field(default=None, min_length=1, max_length=2048)
 
 
 class ProjectPageQuery(PageQuery):

@@ -4,7 +4,7 @@ from functools import cache
 from zoneinfo import ZoneInfo
 
 from archive_intake.adapters.dynamo import DynamoDecisions, DynamoJobs, utc_now
-from archive_intake.adapters.s3 import S3SkippedFiles, S3Sources
+from archive_intake.adapters.s3 import S3SkippedFiles, S3Sources, S3Vault
 from archive_intake.application.accepting import AcceptArchive, CheckRequest, ResendUnsent, SendAccepted
 from archive_intake.application.estimating import EstimateArchive
 from archive_intake.application.reporting import DescribeJob, ListJobs
@@ -69,7 +69,9 @@ def estimate_archive() -> EstimateArchive:
 @cache
 def describe_job() -> DescribeJob:
     """Answers `GET /archive/{job_id}`."""
-    return DescribeJob(_jobs(), S3SkippedFiles(aws.s3(), settings().work_bucket))
+    return DescribeJob(
+        _jobs(), S3SkippedFiles(aws.s3(), settings().work_bucket), S3Vault(aws.s3(), settings().vault_bucket)
+    )
 
 
 @cache

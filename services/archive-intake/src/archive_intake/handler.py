@@ -20,7 +20,7 @@ from glaciate.api import (
     serve,
     stage_url,
 )
-from glaciate.requests import ArchiveAnswer, ArchiveRequest, PageQuery, ProjectPageQuery
+from glaciate.requests import ArchiveAnswer, ArchiveRequest, JobQuery, ProjectPageQuery
 from glaciate.telemetry import correlated, entry_point
 
 app = new_api()
@@ -52,8 +52,10 @@ def archive() -> Response[str]:
 @app.get("/archive/<job_id>")
 def job(job_id: str) -> Response[str]:
     """Says how a job stands."""
-    query = read_query(app, PageQuery)
-    status = bootstrap.describe_job()(job_id, limit=query.limit, token=query.next_token)
+    query = read_query(app, JobQuery)
+    status = bootstrap.describe_job()(
+        job_id, limit=query.limit, skipped_token=query.next_token, archives_token=query.archives_token
+    )
     return json_response(HTTPStatus.OK, status)
 
 

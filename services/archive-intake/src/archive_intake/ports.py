@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from archive_intake.domain.answers import SkippedFile
+from archive_intake.domain.answers import ArchivesPage, SkippedPage
 from archive_intake.domain.estimates import SourceSample
 from archive_intake.domain.fallback import Decision
 from archive_intake.domain.jobs import Job, RunningJobs
@@ -79,12 +79,15 @@ class Decisions(Protocol):
         """The last decisions, newest first."""
 
 
-@dataclass(frozen=True, slots=True)
-class SkippedPage:
-    """Some of a job's skipped files, and the token to go on with, if there are more."""
+class Vault(Protocol):
+    """Where archives are kept."""
 
-    files: tuple[SkippedFile, ...]
-    next_token: str | None
+    def page(self, job: Job, *, limit: int, token: str | None) -> ArchivesPage:
+        """The next archives of a job, in the order of their numbers.
+
+        Raises:
+            Problem: 400, the token is none of ours.
+        """
 
 
 class SkippedFiles(Protocol):

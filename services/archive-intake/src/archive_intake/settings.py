@@ -12,6 +12,7 @@ class IntakeSettings(Settings):
     projects_parameter: str
     jobs_table: str
     idempotency_table: str
+    vault_bucket: str
     work_bucket: str
     pack_queue_url: str
     event_bus_name: str

@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import ClientError
 from pydantic_core import from_json
 
-from archive_intake.domain.answers import SkippedFile
+from archive_intake.domain.answers import ArchiveObject, ArchivesPage, SkippedFile, SkippedPage
 from archive_intake.domain.estimates import SourceSample
-from archive_intake.ports import SkippedPage
+from archive_intake.domain.jobs import Job
 from glaciate.errors import invalid
-from glaciate.names import JobId, skipped_prefix
+from glaciate.names import JobId, archive_of_vault_key, job_of, skipped_prefix
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import ObjectTypeDef
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,47 @@ def _read_token(token: str | None) -> tuple[str, int]:
     if not (separator and name and lines.isascii() and lines.isdecimal() and len(lines) < 10):
         raise _foreign_token()
     return name, int(lines)
+
+
+@dataclass(frozen=True, slots=True)
+class S3Vault:
+    """The vault bucket: a job's archives lie under its output prefix and their names begin with its id. A token is such a name."""
+
+    s3: "S3Client"
+    bucket: str
+
+    def page(self, job: Job, *, limit: int, token: str | None) -> ArchivesPage:
+        """One request."""
+        folder = job.order.output_prefix
+        if token is not None:
+            _require_archive_of(job, token)
+        answer = self.s3.list_objects_v2(
+            Bucket=self.bucket,
+            Prefix=folder + job.job_id,
+            StartAfter=folder + (token or job.job_id),
+            MaxKeys=min(limit, 1000),
+        )
+        found = answer.get("Contents", [])
+        last = found[-1]["Key"].removeprefix(folder) if answer["IsTruncated"] else None
+        return ArchivesPage(tuple(self._archive(each) for each in found), last)
+
+    def _archive(self, found: "ObjectTypeDef") -> ArchiveObject:
+        key = found["Key"]
+        return ArchiveObject(
+            archive_id=archive_of_vault_key(key),
+            location=f"s3://{self.bucket}/{key}",
+            size_bytes=found["Size"],
+            storage_class=found.get("StorageClass", "STANDARD"),
+        )
+
+
+def _require_archive_of(job: Job, name: str) -> None:
+    try:
+        ours = job_of(archive_of_vault_key(name)) == job.job_id
+    except ValueError:
+        ours = False
+    if not ours:
+        raise invalid("archives_token is none of this job's")
 
 
 @dataclass(frozen=True, slots=True)

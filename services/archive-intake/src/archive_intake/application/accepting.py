@@ -12,7 +12,7 @@ from archive_intake.domain.jobs import Job, JobState, RunningJobs, WantedJob, fi
 from archive_intake.ports import Jobs, Projects
 from glaciate.api import require_deployment
 from glaciate.contracts import CorrelationId
-from glaciate.errors import Transient, conflict
+from glaciate.errors import Transient, conflict, unprocessable
 from glaciate.events import ArchiveJobAccepted
 from glaciate.jobs import order
 from glaciate.messages import PlanArchives
@@ -157,11 +157,16 @@ class CheckRequest:
         """Checks and fills in the project's defaults; records nothing.
 
         Raises:
-            Problem: 422, another region or account; 404, no such project; 403, a bucket the project may not use.
+            Problem: 422, another region or account; or a manifest to read; 404, no such project; 403, a bucket it may not use.
         """
         require_deployment(request, region=self.region, account=self.account)
         project = self.projects.load().require(request.project_name)
         project.require_bucket(request.bucket_name)
+        if request.manifest and request.manifest.uri:
+            raise unprocessable(
+                "ManifestNotRead",
+                "sources are listed from the bucket, not from a manifest: leave manifest.uri out; file_count and total_size are checked",
+            )
         return WantedJob(
             order=order(request, project),
             fingerprint=fingerprint(request, idempotency_key),

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from archive_intake.domain.answers import JobStatus, ProjectJobs, decision_summary_of, status_of, summary_of
-from archive_intake.ports import Decisions, Jobs, Projects, SkippedFiles
+from archive_intake.ports import Decisions, Jobs, Projects, SkippedFiles, Vault
 from glaciate.errors import invalid, not_found
 from glaciate.names import JobId, ProjectName, is_job_id, is_request_id
 
@@ -27,13 +27,16 @@ def _token(text: str | None) -> JobId | None:
 
 @dataclass(frozen=True, slots=True)
 class DescribeJob:
-    """Says how a job stands, with a page of its skipped files."""
+    """Says how a job stands, with a page of its skipped files and a page of its archives."""
 
     jobs: Jobs
     skipped: SkippedFiles
+    vault: Vault
 
-    def __call__(self, name: str, *, limit: int, token: str | None) -> JobStatus:
-        """Reads the job's row and its lists of skipped files.
+    def __call__(
+        self, name: str, *, limit: int, skipped_token: str | None = None, archives_token: str | None = None
+    ) -> JobStatus:
+        """Reads the job's row, its lists of skipped files, and the vault.
 
         Raises:
             Problem: 404, no such job; 400, not a job's id, or a token that is none of ours.
@@ -42,8 +45,8 @@ class DescribeJob:
         job = self.jobs.find([job_id]).get(job_id)
         if job is None:
             raise not_found("JobNotFound", f"there is no archive job {job_id}")
-        page = self.skipped.page(job_id, limit=limit, token=token)
-        return status_of(job, skipped=page.files, next_token=page.next_token)
+        skipped = self.skipped.page(job_id, limit=limit, token=skipped_token)
+        return status_of(job, skipped=skipped, archives=self.vault.page(job, limit=limit, token=archives_token))
 
 
 @dataclass(frozen=True, slots=True)

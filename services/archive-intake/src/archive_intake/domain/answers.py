@@ -6,7 +6,7 @@ from datetime import datetime
 from archive_intake.domain.fallback import Decision, DecisionOutcome
 from archive_intake.domain.jobs import Counts, Job, JobState
 from glaciate.costs import Cost, lifecycle_cost, packed_cost, price_list
-from glaciate.names import JobId
+from glaciate.names import ArchiveId, JobId
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +15,16 @@ class SkippedFile:
 
     key: str
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveObject:
+    """An archive of a job that is complete in the vault."""
+
+    archive_id: ArchiveId
+    location: str
+    size_bytes: int
+    storage_class: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +65,7 @@ def cost_so_far(job: Job) -> CostSoFar:
 
 @dataclass(frozen=True, slots=True)
 class JobStatus:
-    """The answer of `GET /archive/{job_id}`; `next_token` asks for more of `skipped`."""
+    """The answer of `GET /archive/{job_id}`; `next_token` asks for more of `skipped`, `archives_next_token` of `archives`."""
 
     job_id: JobId
     state: JobState
@@ -68,6 +78,8 @@ class JobStatus:
     counts: Counts
     skipped: tuple[SkippedFile, ...]
     next_token: str | None
+    archives: tuple[ArchiveObject, ...]
+    archives_next_token: str | None
     accepted_at: datetime
     finished_at: datetime | None
     scheduled_for: str | None
@@ -76,7 +88,23 @@ class JobStatus:
     cost: CostSoFar
 
 
-def status_of(job: Job, *, skipped: tuple[SkippedFile, ...], next_token: str | None) -> JobStatus:
+@dataclass(frozen=True, slots=True)
+class SkippedPage:
+    """Some of a job's skipped files, and the token to go on with, if there are more."""
+
+    files: tuple[SkippedFile, ...]
+    next_token: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ArchivesPage:
+    """Some of a job's archives, and the token to go on with, if there are more."""
+
+    archives: tuple[ArchiveObject, ...]
+    next_token: str | None
+
+
+def status_of(job: Job, *, skipped: SkippedPage, archives: ArchivesPage) -> JobStatus:
     """How a job stands."""
     order = job.order
     return JobStatus(
@@ -89,8 +117,10 @@ def status_of(job: Job, *, skipped: tuple[SkippedFile, ...], next_token: str | N
         output_prefix=order.output_prefix,
         disposition=order.disposition,
         counts=job.counts,
-        skipped=skipped,
-        next_token=next_token,
+        skipped=skipped.files,
+        next_token=skipped.next_token,
+        archives=archives.archives,
+        archives_next_token=archives.next_token,
         accepted_at=job.accepted_at,
         finished_at=job.finished_at,
         scheduled_for=job.scheduled_for,
