@@ -35,7 +35,7 @@ from packer.domain.archives import (
 from packer.domain.codec import pack
 from packer.domain.planning import Span
 from packer.domain.sources import Description, ReadFile, SourceFile, SourceState, read_plan_line
-from packer.ports import ArchiveAlreadyDifferent, LostRace, Unknown
+from packer.ports import ArchiveAlreadyDifferent, CatalogOfAnother, LostRace, Unknown
 
 JOB = JobId("01aaaaa00001")
 START = datetime(2026, 7, 1, 12, tzinfo=UTC)
@@ -464,15 +464,25 @@ class FakeVault:
 class FakeCatalogs:
     world: World
 
-    def put(self, archive_id: ArchiveId, catalog: bytes, draft: Draft) -> None:
+    def version(self, archive_id: ArchiveId) -> str | None:
+        found = self.world.catalogs.get(archive_id)
+        return repr(found) if found else None
+
+    def put(self, archive_id: ArchiveId, catalog: bytes, draft: Draft, *, replacing: str | None) -> str:
+        if self.version(archive_id) != replacing:
+            raise LostRace(archive_id)
         self.world.catalogs[archive_id] = (catalog, draft)
+        return repr((catalog, draft))
 
     def draft(self, archive_id: ArchiveId) -> Draft | None:
         found = self.world.catalogs.get(archive_id)
         return found[1] if found else None
 
-    def read(self, archive_id: ArchiveId) -> Catalog:
-        return read_catalog(self.world.catalogs[archive_id][0])
+    def read(self, archive_id: ArchiveId, seal: Seal) -> Catalog:
+        catalog, draft = self.world.catalogs[archive_id]
+        if not draft.became(seal):
+            raise CatalogOfAnother(archive_id)
+        return read_catalog(catalog)
 
 
 @dataclass

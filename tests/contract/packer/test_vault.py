@@ -8,15 +8,17 @@ import pytest
 
 from contract.packer.conftest import Ground
 from fakes.packer_world import JOB, START, FakeObject
-from glaciate.catalog import Catalog, CatalogHeader, compress, write_catalog
+from glaciate.catalog import Catalog, CatalogHeader, Skipped, compress, write_catalog
 from glaciate.names import ArchiveId, ProjectName
 from packer.adapters.vault import part_size_for
-from packer.domain.archives import Draft
+from packer.domain.archives import Draft, Seal
 from packer.domain.sources import SourceFile, plan_line
-from packer.ports import ArchiveAlreadyDifferent
+from packer.ports import ArchiveAlreadyDifferent, CatalogOfAnother, LostRace
 
 KEY = "archives/demo/01aaaaa000010000.zip"
 ARCHIVE = ArchiveId(f"{JOB}0000")
+NOW = datetime(2026, 7, 1, tzinfo=UTC)
+GONE = (Skipped("in/gone", "it vanished"),)
 BODY = bytes(range(256)) * 50_000  # three parts of 5 MiB at the least
 
 
@@ -105,13 +107,36 @@ def test_a_catalog_comes_back_with_what_the_object_must_be(ground: Ground) -> No
     draft = Draft(size_bytes=5, checksum="abc=", members=2, bytes_in=9)
     assert ground.catalogs.draft(ARCHIVE) is None
 
-    ground.catalogs.put(ARCHIVE, compress(write_catalog(Catalog(header, ()))), draft)
+    written = ground.catalogs.put(ARCHIVE, compress(write_catalog(Catalog(header, ()))), draft, replacing=None)
 
     assert ground.catalogs.draft(ARCHIVE) == draft
-    assert ground.catalogs.read(ARCHIVE).header == header
+    assert ground.catalogs.version(ARCHIVE) == written
+    assert ground.catalogs.read(ARCHIVE, Seal(5, "abc=", 2, 9, NOW)).header == header
     nothing = Draft(0, None, 0, 0)
-    ground.catalogs.put(ARCHIVE, compress(write_catalog(Catalog(header, ()))), nothing)
+    ground.catalogs.put(ARCHIVE, compress(write_catalog(Catalog(header, (), GONE))), nothing, replacing=written)
     assert ground.catalogs.draft(ARCHIVE) == nothing
+
+
+def test_a_worker_that_was_taken_over_does_not_write_over_the_newer_catalog(ground: Ground) -> None:
+    header = CatalogHeader(ProjectName("demo"), "source", "in/", ARCHIVE, "vault", KEY, "DEEP_ARCHIVE", "zip")
+    mine, theirs = (compress(write_catalog(Catalog(header, (), skipped))) for skipped in ((), GONE))
+    draft = Draft(size_bytes=5, checksum="abc=", members=2, bytes_in=9)
+    ground.catalogs.put(ARCHIVE, theirs, draft, replacing=None)
+
+    for stale in (None, '"0123456789abcdef0123456789abcdef"'):
+        with pytest.raises(LostRace):
+            ground.catalogs.put(ARCHIVE, mine, Draft(6, "def=", 3, 9), replacing=stale)
+
+    assert ground.catalogs.draft(ARCHIVE) == draft
+
+
+@pytest.mark.parametrize("seal", [Seal(5, "xyz=", 2, 9, NOW), Seal(6, "abc=", 2, 9, NOW), Seal(5, "abc=", 3, 9, NOW)])
+def test_a_catalog_that_tells_of_another_object_is_not_read(ground: Ground, seal: Seal) -> None:
+    header = CatalogHeader(ProjectName("demo"), "source", "in/", ARCHIVE, "vault", KEY, "DEEP_ARCHIVE", "zip")
+    ground.catalogs.put(ARCHIVE, compress(write_catalog(Catalog(header, ()))), Draft(5, "abc=", 2, 9), replacing=None)
+
+    with pytest.raises(CatalogOfAnother):
+        ground.catalogs.read(ARCHIVE, seal)
 
 
 @pytest.mark.parametrize(

@@ -115,6 +115,25 @@ def test_a_second_worker_that_takes_everything_over_at_any_step_changes_nothing_
     assert_all_is_archived(world)
 
 
+@pytest.mark.parametrize("at", range(1, count_steps().taken + 1))
+def test_a_worker_that_was_taken_over_while_a_source_could_not_be_read_spoils_nothing(at: int) -> None:
+    """The second worker's archives lack the source; the first one, late, has read it and would say that it is archived."""
+    world = new_world()
+
+    def take_over() -> None:
+        world.unreadable.add("in/01")
+        world.now += timedelta(hours=1)
+        world.queue.extend([*accepted, *world.queue])
+        drain(world)
+        world.unreadable.discard("in/01")
+
+    accepted = [world.queue[0]]
+    drain(world, Steps(at, take_over))
+
+    assert_nothing_is_lost(world)
+    assert "in/01" in world.source or "in/01" in world.members()
+
+
 @pytest.mark.parametrize("key", ["in/02", "in/05-big"])
 @pytest.mark.parametrize("disposition", list(Disposition))
 @pytest.mark.parametrize("change", ["rewritten", "deleted", "unreadable"])

@@ -36,6 +36,10 @@ class ArchiveNotAsSent(Permanent):
     """The vault's object has another size, checksum or storage class than what was sent."""
 
 
+class CatalogOfAnother(Permanent):
+    """The catalog beside the archive does not tell of the object that was sealed: neither index nor delete by it."""
+
+
 class Jobs(Protocol):
     """The rows of archive jobs."""
 
@@ -149,14 +153,21 @@ class Vault(Protocol):
 class Catalogs(Protocol):
     """The catalogs beside the vault."""
 
-    def put(self, archive_id: ArchiveId, catalog: bytes, draft: Draft) -> None:
-        """Stores an archive's catalog, and with it what the archive's object must be."""
+    def version(self, archive_id: ArchiveId) -> str | None:
+        """Which catalog lies there, if any."""
+
+    def put(self, archive_id: ArchiveId, catalog: bytes, draft: Draft, *, replacing: str | None) -> str:
+        """Stores an archive's catalog, and with it what the archive's object must be; its version.
+
+        On condition that the version `replacing` still lies there, or still none: a worker that was taken over does not
+        write over the catalog of the one that took over. Raises `LostRace`.
+        """
 
     def draft(self, archive_id: ArchiveId) -> Draft | None:
         """What an earlier attempt was about to complete."""
 
-    def read(self, archive_id: ArchiveId) -> Catalog:
-        """An archive's catalog."""
+    def read(self, archive_id: ArchiveId, seal: Seal) -> Catalog:
+        """The catalog of the sealed object and of no other; raises `CatalogOfAnother`."""
 
 
 class FileIndex(Protocol):

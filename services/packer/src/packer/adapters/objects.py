@@ -2,25 +2,27 @@
 
 import gzip
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from botocore.exceptions import ClientError
 
 from glaciate.catalog import Catalog, read_catalog
 from glaciate.names import ArchiveId, JobId, catalog_key, plan_key, skipped_prefix
-from packer.domain.archives import Draft
+from packer.domain.archives import Draft, Seal
 from packer.domain.sources import SourceFile, read_plan_line
-from packer.ports import SourceUnlistable
+from packer.ports import CatalogOfAnother, LostRace, SourceUnlistable
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import HeadObjectOutputTypeDef
 
 _UNLISTABLE: Final = frozenset({"NoSuchBucket", "AccessDenied", "AllAccessDisabled", "PermanentRedirect"})
 _NOT_FOUND: Final = frozenset({"404", "NoSuchKey", "NotFound"})
+_CONDITION_FAILED: Final = frozenset({"412", "PreconditionFailed", "ConditionalRequestConflict"})
 
 
 def error_code(error: ClientError) -> str:
@@ -90,8 +92,13 @@ class S3Catalogs:
     s3: "S3Client"
     vault_bucket: str
 
-    def put(self, archive_id: ArchiveId, catalog: bytes, draft: Draft) -> None:
-        """Stores an archive's catalog."""
+    def version(self, archive_id: ArchiveId) -> str | None:
+        """The catalog's ETag."""
+        head = self._head(archive_id)
+        return head["ETag"] if head else None
+
+    def put(self, archive_id: ArchiveId, catalog: bytes, draft: Draft, *, replacing: str | None) -> str:
+        """Stores an archive's catalog; S3 checks the condition, and answers 409 or 412 where it does not hold."""
         metadata = {
             "size-bytes": str(draft.size_bytes),
             "members": str(draft.members),
@@ -99,25 +106,47 @@ class S3Catalogs:
         }
         if draft.checksum is not None:
             metadata["crc64nvme"] = draft.checksum
-        self.s3.put_object(Bucket=self.vault_bucket, Key=catalog_key(archive_id), Body=catalog, Metadata=metadata)
+        nobody_was_first: dict[str, Any] = {"IfMatch": replacing} if replacing else {"IfNoneMatch": "*"}
+        try:
+            answer = self.s3.put_object(
+                Bucket=self.vault_bucket,
+                Key=catalog_key(archive_id),
+                Body=catalog,
+                Metadata=metadata,
+                **nobody_was_first,
+            )
+        except ClientError as error:
+            if error_code(error) not in _CONDITION_FAILED:
+                raise
+            raise LostRace(f"another worker wrote the catalog of {archive_id}") from error
+        return answer["ETag"]
 
     def draft(self, archive_id: ArchiveId) -> Draft | None:
         """What an earlier attempt was about to complete."""
+        head = self._head(archive_id)
+        return _draft(head["Metadata"]) if head else None
+
+    def read(self, archive_id: ArchiveId, seal: Seal) -> Catalog:
+        """An archive's catalog, which says itself of which object it tells."""
+        answer = self.s3.get_object(Bucket=self.vault_bucket, Key=catalog_key(archive_id))
+        with closing(answer["Body"]) as body:
+            if not _draft(answer["Metadata"]).became(seal):
+                raise CatalogOfAnother(f"{catalog_key(archive_id)} does not tell of the object that was sealed")
+            return read_catalog(body.read())
+
+    def _head(self, archive_id: ArchiveId) -> "HeadObjectOutputTypeDef | None":
         try:
-            metadata = self.s3.head_object(Bucket=self.vault_bucket, Key=catalog_key(archive_id))["Metadata"]
+            return self.s3.head_object(Bucket=self.vault_bucket, Key=catalog_key(archive_id))
         except ClientError as error:
             if error_code(error) in _NOT_FOUND:
                 return None
             raise
-        return Draft(
-            size_bytes=int(metadata["size-bytes"]),
-            checksum=metadata.get("crc64nvme"),
-            members=int(metadata["members"]),
-            bytes_in=int(metadata["bytes-in"]),
-        )
 
-    def read(self, archive_id: ArchiveId) -> Catalog:
-        """An archive's catalog."""
-        answer = self.s3.get_object(Bucket=self.vault_bucket, Key=catalog_key(archive_id))
-        with closing(answer["Body"]) as body:
-            return read_catalog(body.read())
+
+def _draft(metadata: Mapping[str, str]) -> Draft:
+    return Draft(
+        size_bytes=int(metadata["size-bytes"]),
+        checksum=metadata.get("crc64nvme"),
+        members=int(metadata["members"]),
+        bytes_in=int(metadata["bytes-in"]),
+    )

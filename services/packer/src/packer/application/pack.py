@@ -93,12 +93,12 @@ class Pack:
             if draft is None:
                 raise ArchiveAlreadyDifferent(f"{archive.vault_key} is there already, but no catalog that tells of it")
         elif archive.kind == "object":
-            draft = self._copy_object(archive, job)
+            draft = self._copy_object(archive, job, replacing=self.catalogs.version(archive.archive_id))
         else:
-            draft = self._write_zip(archive, job)
+            draft = self._write_zip(archive, job, replacing=self.catalogs.version(archive.archive_id))
         return self._verified(archive, draft)
 
-    def _write_zip(self, archive: Archive, job: Job) -> Draft:
+    def _write_zip(self, archive: Archive, job: Job, *, replacing: str | None) -> Draft:
         packed = ZipArchive(archive.catalog_header(job.order.prefix))
         files = self.plans.read(archive.plan_key)
         with (
@@ -116,32 +116,34 @@ class Pack:
             self.plans.put_skipped(archive.job_id, archive.archive_id, packed.skipped_list())
             if not packed.members:
                 draft = Draft(0, None, 0, 0)
-                self.catalogs.put(archive.archive_id, packed.catalog(), draft)
+                self.catalogs.put(archive.archive_id, packed.catalog(), draft, replacing=replacing)
                 return draft
             for block in packed.end():
                 upload.write(block)
             size_bytes, checksum = upload.finish_parts()
             draft = Draft(size_bytes, checksum, packed.members, packed.bytes_in)
-            self.catalogs.put(archive.archive_id, packed.catalog(), draft)
+            written = self.catalogs.put(archive.archive_id, packed.catalog(), draft, replacing=replacing)
             upload.complete()
-        if self.catalogs.draft(archive.archive_id) != draft:  # one whose lease ran out was writing at the same time
-            self.catalogs.put(archive.archive_id, packed.catalog(), draft)
+        now_there = self.catalogs.version(archive.archive_id)
+        if now_there != written:  # another worker drafted its object, but ours was complete first
+            self.catalogs.put(archive.archive_id, packed.catalog(), draft, replacing=now_there)
         return draft
 
-    def _copy_object(self, archive: Archive, job: Job) -> Draft:
+    def _copy_object(self, archive: Archive, job: Job, *, replacing: str | None) -> Draft:
         (file,) = self.plans.read(archive.plan_key)
         source = self.sources.describe(archive.bucket, file)
         skipped = source if isinstance(source, Skipped) else None
         draft = Draft(0, None, 0, 0)
         if not isinstance(source, Skipped):
             draft = Draft(file.size, source.checksum, 1, file.size)
-            self._put_catalog(archive, job, draft, members=(_whole(file, source.description),))
+            member = _whole(file, source.description)
+            replacing = self._put_catalog(archive, job, draft, replacing, members=(member,))
             skipped = self.vault.copy(
                 archive.bucket, file, source.description, archive.vault_key, storage_class=archive.storage_class
             )
         if skipped is not None:
             draft = Draft(0, None, 0, 0)
-            self._put_catalog(archive, job, draft, skipped=(skipped,))
+            self._put_catalog(archive, job, draft, replacing, skipped=(skipped,))
         lines = skipped_json_line(skipped.key, skipped.reason) if skipped is not None else b""
         self.plans.put_skipped(archive.job_id, archive.archive_id, lines)
         return draft
@@ -151,12 +153,13 @@ class Pack:
         archive: Archive,
         job: Job,
         draft: Draft,
+        replacing: str | None,
         *,
         members: tuple[Member, ...] = (),
         skipped: tuple[Skipped, ...] = (),
-    ) -> None:
+    ) -> str:
         catalog = Catalog(archive.catalog_header(job.order.prefix), members, skipped)
-        self.catalogs.put(archive.archive_id, compress(write_catalog(catalog)), draft)
+        return self.catalogs.put(archive.archive_id, compress(write_catalog(catalog)), draft, replacing=replacing)
 
     def _verified(self, archive: Archive, draft: Draft) -> Seal:
         """What S3 holds is what was sent; an archive whose every member vanished has no object."""
@@ -178,13 +181,14 @@ class Pack:
         seal = archive.require_seal()
         if not seal.members:
             return
-        files = ((member.key, member.size) for member in self.catalogs.read(archive.archive_id).members)
+        files = ((member.key, member.size) for member in self.catalogs.read(archive.archive_id, seal).members)
         self.index.add(archive, files, sealed_at=seal.sealed_at)
 
     def _delete_sources(self, archive: Archive) -> None:
-        if not archive.require_seal().members:
+        seal = archive.require_seal()
+        if not seal.members:
             return
-        members = self.catalogs.read(archive.archive_id).members
+        members = self.catalogs.read(archive.archive_id, seal).members
         kept = tuple(self.sources.delete(archive.bucket, ((member.key, member.etag) for member in members)))
         lines = b"".join(skipped_json_line(file.key, file.reason) for file in kept)
         self.plans.put_skipped(archive.job_id, f"{archive.archive_id}-kept", lines)

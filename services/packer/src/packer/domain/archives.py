@@ -70,6 +70,11 @@ class Draft:
     members: int
     bytes_in: int
 
+    def became(self, seal: "Seal") -> bool:
+        """Whether a sealed object is the one that was drafted."""
+        same_bytes = self.checksum is None or self.checksum == seal.checksum
+        return same_bytes and (self.size_bytes, self.members) == (seal.size_bytes, seal.members)
+
 
 @dataclass(frozen=True, slots=True)
 class Seal:
