@@ -59,10 +59,9 @@ class Stage:
         yield
         self.console.print(Text(f"   {time.monotonic() - started:.1f} s", style="dim"))
 
-    def say(self, *sentences: str) -> None:
-        """Sentences about the step."""
-        for sentence in sentences:
-            self.console.print(_indented(Text(sentence)))
+    def say(self, text: str) -> None:
+        """A sentence or two about the step."""
+        self.console.print(_indented(Text(text)))
 
     def good(self, sentence: str) -> None:
         """Something that was checked and holds."""
@@ -145,9 +144,9 @@ class Demo:
             with ThreadPoolExecutor(_THREADS) as pool, self.stage.console.status("   uploading", spinner="dots"):
                 total = sum(pool.map(put, files.items()))
             self.stage.say(
-                f"{len(files):,} files, {size(total)}: the Python standard library, documents of installed packages,",
-                "an empty file, names with spaces, non-ASCII and very long ones, two files of one name,",
-                f"and one file of {size(demo_files.BIG_FILE_BYTES)}.",
+                f"{len(files):,} files, {size(total)}: the Python standard library, documents of installed packages, "
+                "an empty file, names with spaces, non-ASCII and very long names, two files of one name, "
+                f"and one file of {size(demo_files.BIG_FILE_BYTES)}."
             )
             self.stage.good(f"uploaded to s3://{bucket}/{self._prefix}")
         return files
@@ -192,11 +191,12 @@ class Demo:
             prefix = f"{job['output_prefix']}{job['job_id']}"
             found = self.place.listing("vault", prefix)
             bucket = self.place.bucket("vault")
+            self.stage.say(f"s3://{bucket}/{job['output_prefix']}")
             table = _table("archive", "size", "storage class", "reading it")
             for key, length in found:
                 storage_class = self.place.s3.head_object(Bucket=bucket, Key=key).get("StorageClass", "STANDARD")
                 said = self._try_to_read(bucket, key)
-                table.add_row(key, size(length), storage_class, said)
+                table.add_row(key.removeprefix(job["output_prefix"]), size(length), storage_class, said)
                 _require(storage_class == "DEEP_ARCHIVE", f"{key} is {storage_class}")
                 _require(said == "403 InvalidObjectState", f"reading {key} says {said}")
             self.stage.show(table)
@@ -302,7 +302,7 @@ class Demo:
 
             self.stage.await_end("waiting for the notifications", look)
             self.stage.say(f"{len(mails)} messages, of which this is one:")
-            last = next(mail for mail in mails if _tells_the_end(mail, request_ids[1]))
+            last = next(mail for mail in mails if _tells_the_end(mail, request_ids[0]))
             self.stage.show(
                 Panel(
                     Text(str(last["Message"]).rstrip()),
@@ -349,11 +349,14 @@ class Demo:
                 table.add_row(title, *_sums(rule), *_sums(packed))
             self.stage.show(table)
             self.stage.say(
-                f"Prices of {prices['date']}, {prices['region']}, without compute; "
-                f"at 100 million files, {per_archive:,} to a ZIP, compressed as these were."
+                f"Prices of {prices['date']}, {prices['region']}, without compute. "
+                f"100 million files: {per_archive:,} to a ZIP, compressed as these were."
             )
             rule, packed = rows[1][1], rows[1][2]
-            self.stage.good(f"{rule.once_usd / packed.once_usd:.0f} times cheaper to archive 100 million files")
+            self.stage.good(
+                f"at 100 million files {rule.once_usd / packed.once_usd:.0f} times cheaper to archive, "
+                f"{rule.monthly_usd / packed.monthly_usd:.1f} times cheaper to keep"
+            )
 
 
 def _sums(cost: Cost) -> tuple[str, str]:
