@@ -52,6 +52,12 @@ class Place:
         """
         return cls.of(json.loads(settings.local_json.read_text(encoding="utf-8")))
 
+    def close(self) -> None:
+        """Lets go of the connections."""
+        self.api.http.close()
+        self.s3.close()
+        self.sqs.close()
+
     def bucket(self, role: str) -> str:
         """The name of the source, vault, work or restore bucket."""
         return cast(str, self.local["buckets"][role])

@@ -1,0 +1,1 @@
+from local_glaciate import place  # noqa: F401  fixtures

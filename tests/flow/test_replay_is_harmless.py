@@ -1,0 +1,206 @@
+"""Every message may be replayed, twice, long after its work is done: the real consumers, on the local cloud."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from glaciate.contracts import Command, Contract
+from glaciate.events import EVENTS
+from glaciate.messages import COMMANDS, PackArchive, PlanArchives, ThawFiles
+from glaciate.names import ArchiveId, archive_of_vault_key
+from glaciate_cli.api import Document
+from glaciate_cli.dead_letters import DeadLetterQueue, Selection
+from glaciate_cli.deployment import Queue
+from local_glaciate import LocalGlaciate
+from waiting import until
+
+pytestmark = pytest.mark.cloud
+
+CORRELATION = "replayed"
+
+
+@dataclass(frozen=True)
+class Past:
+    """A job and a restore that have ended long ago, and what they left."""
+
+    glaciate: LocalGlaciate
+    prefix: str
+    job: Document
+    request: Document
+    vault_key: str
+
+    @property
+    def archive_id(self) -> ArchiveId:
+        return archive_of_vault_key(self.vault_key)
+
+    @property
+    def vault_bucket(self) -> str:
+        return self.glaciate.place.bucket("vault")
+
+    def traces(self) -> dict[str, Any]:
+        """All that a second handling must not change."""
+        api = self.glaciate.place.api
+        return {
+            "job": api.whole_status(self.job["job_id"], listed="skipped"),
+            "request": api.whole_status(self.request["request_id"], listed="files"),
+            "files": self.glaciate.found(prefix=self.prefix),
+            "vault": self.glaciate.keys("vault", ""),
+            "sources": self.glaciate.keys("source", self.prefix),
+            "restored": [self.glaciate.content(file["location"]) for file in self.request["files"]],
+        }
+
+
+@pytest.fixture(scope="module")
+def past(glaciate: LocalGlaciate) -> Past:
+    prefix = "replayed/"
+    glaciate.upload({f"{prefix}{number}.txt": b"again " * number for number in range(5)})
+    job = glaciate.archive(prefix, disposition="delete")
+    request = glaciate.restore(prefix=prefix)
+    assert (job["state"], request["state"]) == ("COMPLETED", "COMPLETED")
+    (vault_key,) = glaciate.keys("vault", f"{job['output_prefix']}{job['job_id']}")
+    return Past(glaciate, prefix, job, request, vault_key)
+
+
+def event(name: str, source: str, detail: dict[str, Any]) -> str:
+    envelope = {
+        "version": "0",
+        "id": CORRELATION,
+        "detail-type": name,
+        "source": source,
+        "account": "000000000000",
+        "time": datetime.now(UTC).isoformat(),
+        "region": "us-east-1",
+        "resources": [],
+        "detail": detail,
+    }
+    return json.dumps(envelope)
+
+
+def fact(name: str, make: Callable[[Past], dict[str, Any]]) -> Callable[[Past], str]:
+    return lambda past: event(name, "glaciate", {"correlation_id": CORRELATION, "project": "demo", **make(past)})
+
+
+def told(past: Past) -> dict[str, Any]:
+    """What every notified event says."""
+    return {"topic_arn": past.glaciate.place.local["topic_arn"]}
+
+
+MESSAGES: dict[str, tuple[str, Callable[[Past], str]]] = {
+    "PlanArchives.v1": (
+        "pack",
+        lambda past: PlanArchives(correlation_id=CORRELATION, job_id=past.job["job_id"]).to_body(),
+    ),
+    "PackArchive.v1": (
+        "pack",
+        lambda past: PackArchive(
+            correlation_id=CORRELATION,
+            job_id=past.job["job_id"],
+            archive_id=past.archive_id,
+            project=past.job["project"],
+            bucket=past.job["bucket"],
+            first_key=f"{past.prefix}0.txt",
+        ).to_body(),
+    ),
+    "ThawFiles.v1": (
+        "thaw",
+        lambda past: ThawFiles(correlation_id=CORRELATION, request_id=past.request["request_id"]).to_body(),
+    ),
+    "ArchiveReadable.v1": (
+        "unpack",
+        fact(
+            "ArchiveReadable.v1",
+            lambda past: {
+                "archive_id": past.archive_id,
+                "vault_bucket": past.vault_bucket,
+                "vault_key": past.vault_key,
+            },
+        ),
+    ),
+    "Object Restore Completed": (
+        "unpack",
+        lambda past: event(
+            "Object Restore Completed",
+            "aws.s3",
+            {"bucket": {"name": past.vault_bucket}, "object": {"key": past.vault_key, "size": 1}},
+        ),
+    ),
+    "ArchiveJobCompleted.v1": (
+        "notify",
+        fact(
+            "ArchiveJobCompleted.v1",
+            lambda past: {
+                **told(past),
+                "job_id": past.job["job_id"],
+                "bucket": past.job["bucket"],
+                "prefix": past.prefix,
+                "outcome": "COMPLETED",
+                **{
+                    name: past.job["counts"][name]
+                    for name in ("archived", "skipped", "failed", "archives", "bytes_in", "bytes_out")
+                },
+            },
+        ),
+    ),
+    "RestoreAccepted.v1": (
+        "notify",
+        fact(
+            "RestoreAccepted.v1",
+            lambda past: {**told(past), "request_id": past.request["request_id"], "wanted": past.prefix},
+        ),
+    ),
+    "RestoreCompleted.v1": (
+        "notify",
+        fact(
+            "RestoreCompleted.v1",
+            lambda past: {
+                **told(past),
+                "request_id": past.request["request_id"],
+                "outcome": "COMPLETED",
+                "wanted": past.prefix,
+                **{name: past.request["counts"][name] for name in ("files", "restored", "failed", "missing")},
+            },
+        ),
+    ),
+}
+
+
+def test_every_message_of_a_queue_is_tried_here() -> None:
+    queued = {contract.name for contract in (*COMMANDS, *EVENTS) if _is_queued(contract)}
+
+    assert queued == set(MESSAGES)
+
+
+def _is_queued(contract: type[Contract]) -> bool:
+    """Commands are; of the events, those with a consumer that has a queue: a launcher is called instead."""
+    return issubclass(contract, Command) or (
+        bool({"unpacker", "notifier"} & set(contract.consumers)) and contract.name != "ArchiveJobAccepted.v1"
+    )
+
+
+@pytest.mark.parametrize("name", MESSAGES)
+def test_replaying_a_message_twice_changes_nothing(past: Past, name: str) -> None:
+    queue, make = MESSAGES[name]
+    sqs, urls = past.glaciate.place.sqs, past.glaciate.place.local["queues"]
+    letters = DeadLetterQueue(sqs, Queue(queue, urls[queue], urls[f"{queue}_dlq"]))
+    body, before = make(past), past.traces()
+
+    for _ in range(2):
+        sqs.send_message(QueueUrl=urls[f"{queue}_dlq"], MessageBody=body)
+        done = letters.replay(Selection())
+
+        assert [letter.body for letter in done.replayed] == [body]
+        until(f"{queue} to be empty", lambda: _messages(past, urls[queue]) == 0, seconds=90)
+
+    assert letters.count() == 0
+    assert past.traces() == before
+
+
+def _messages(past: Past, url: str) -> int:
+    found = past.glaciate.place.sqs.get_queue_attributes(
+        QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+    )
+    return sum(int(count) for count in found["Attributes"].values())
