@@ -2,12 +2,12 @@
 
 import io
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from zlib import crc32
 
-from glaciate.catalog import Catalog, CatalogHeader, Kind, Member, Skipped, read_lines, write_catalog
+from glaciate.catalog import Catalog, CatalogHeader, Excerpt, Kind, Member, Skipped, read_excerpt, write_catalog
 from glaciate.names import ArchiveId, ProjectName
 from unpacker.ports import CatalogUnusable, NotReadable, NotWritten, Vanished
 
@@ -98,12 +98,12 @@ class FakeCatalogs:
     def keep(self, header: CatalogHeader, members: tuple[Member, ...], skipped: tuple[Skipped, ...] = ()) -> None:
         self.documents[header.archive_id] = write_catalog(Catalog(header, members, skipped))
 
-    def read(self, archive_id: ArchiveId) -> Iterator[CatalogHeader | Member | Skipped]:
+    def read(self, archive_id: ArchiveId, keys: frozenset[str]) -> Excerpt:
         if archive_id not in self.documents:
             msg = "there is none"
             raise CatalogUnusable(msg)
         try:
-            yield from read_lines(io.BytesIO(self.documents[archive_id]))
+            return read_excerpt(io.BytesIO(self.documents[archive_id]), keys)
         except ValueError as error:
             raise CatalogUnusable(str(error)) from error
 

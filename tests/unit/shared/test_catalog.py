@@ -1,10 +1,24 @@
 """A catalog tells everything again that was written into it, and the same lines give the same bytes."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
+from random import Random
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from glaciate.catalog import Catalog, CatalogHeader, Member, Skipped, compress, read_catalog, read_lines, write_catalog
+from glaciate.catalog import (
+    Catalog,
+    CatalogHeader,
+    Member,
+    Skipped,
+    compress,
+    read_catalog,
+    read_excerpt,
+    read_lines,
+    write_catalog,
+)
 from glaciate.names import ArchiveId, ProjectName
 
 HEADER = CatalogHeader(
@@ -41,3 +55,36 @@ def test_the_same_catalog_gives_the_same_bytes() -> None:
 def test_something_else_is_not_taken_for_a_catalog(plain: bytes) -> None:
     with pytest.raises(ValueError, match="catalog"):
         read_catalog(compress(plain))
+
+
+def lines() -> list[bytes]:
+    return write_catalog(CATALOG).splitlines(keepends=True)
+
+
+@pytest.mark.parametrize(
+    "keys", [(), ("runs/a.csv",), ("runs/../ü \n.csv", "runs/gone.csv"), ("nowhere", "runs/a.csv")]
+)
+def test_an_excerpt_says_the_same_of_its_keys_as_the_whole_catalog(keys: tuple[str, ...]) -> None:
+    excerpt = read_excerpt(lines(), keys)
+
+    assert excerpt.header == HEADER
+    assert excerpt.members == {member.key: member for member in CATALOG.members if member.key in keys}
+    assert excerpt.left_out == {item.key: item.reason for item in CATALOG.skipped if item.key in keys}
+    assert excerpt.data_end == RICH.offset + RICH.compressed_size
+
+
+@given(st.lists(st.text(min_size=1), unique=True, max_size=8), st.randoms(use_true_random=False))
+def test_no_key_is_too_odd_for_an_excerpt(keys: list[str], random: Random) -> None:
+    members = tuple(replace(PLAIN, key=key, offset=100 * number) for number, key in enumerate(keys))
+    wanted = random.sample(keys, random.randint(0, len(keys)))
+
+    excerpt = read_excerpt(write_catalog(Catalog(HEADER, members)).splitlines(keepends=True), wanted)
+
+    assert set(excerpt.members) == set(wanted)
+    assert excerpt.data_end == (members[-1].offset + 10 if members else 0)
+
+
+@pytest.mark.parametrize("plain", [b"", b'{"format": "other/1"}\n', b'{"k": "a"}\n'])
+def test_something_else_has_no_excerpt(plain: bytes) -> None:
+    with pytest.raises(ValueError, match="catalog"):
+        read_excerpt(plain.splitlines(keepends=True), ["a"])

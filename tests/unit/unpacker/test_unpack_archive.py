@@ -82,9 +82,9 @@ class World:
 
     def flip(self, key: str) -> None:
         """Damages one byte of a member."""
-        found = next(line for line in self.catalogs.read(ARCHIVE) if getattr(line, "key", None) == key)
+        found = self.catalogs.read(ARCHIVE, frozenset({key})).members[key]
         data = bytearray(self.vault.archives[VAULT_KEY])
-        data[found.offset + found.compressed_size // 2] ^= 0x10  # type: ignore[union-attr]
+        data[found.offset + found.compressed_size // 2] ^= 0x10
         self.vault.archives[VAULT_KEY] = bytes(data)
 
     def unpack(self, life: Life | None = None, *, read_concurrency: int = 3) -> UnpackArchive:

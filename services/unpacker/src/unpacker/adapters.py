@@ -2,9 +2,9 @@
 
 import base64
 import gzip
+import io
 import os
 import re
-import zlib
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -13,12 +13,12 @@ from urllib.parse import urlencode
 
 import obstore
 from botocore.exceptions import ClientError, ParamValidationError
-from isal import isal_zlib
+from isal import igzip, isal_zlib
 from obstore.auth.boto3 import Boto3CredentialProvider
 from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import S3Store
 
-from glaciate.catalog import CatalogHeader, Member, Skipped, read_lines
+from glaciate.catalog import Excerpt, Member, read_excerpt
 from glaciate.errors import Transient
 from glaciate.names import ArchiveId, catalog_key
 from unpacker.ports import CatalogUnusable, NotReadable, NotWritten, Upload, Vanished
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 _LONGEST_COPY_BYTES: Final = 5 * 1024**3  # CopyObject
 _MOST_PARTS: Final = 10_000
 _COMPARED_BYTES: Final = 8 * 1024**2  # at once, when two files are compared
+_PLAIN_BYTES: Final = 1024**2  # of a catalog at once
 _COPIES_AT_ONCE: Final = 8
 _NOT_THERE: Final = frozenset({"NoSuchKey", "NoSuchVersion", "NotFound", "404"})
 _ARCHIVED: Final = frozenset({"InvalidObjectState", "ObjectNotInActiveTierError"})  # the second from CopyObject
@@ -67,8 +68,8 @@ class S3Catalogs:
     s3: "S3Client"
     bucket: str
 
-    def read(self, archive_id: ArchiveId) -> Iterator[CatalogHeader | Member | Skipped]:
-        """The catalog's lines, the header first."""
+    def read(self, archive_id: ArchiveId, keys: frozenset[str]) -> Excerpt:
+        """What an archive's catalog says of some keys."""
         key = catalog_key(archive_id)
         try:
             body = self.s3.get_object(Bucket=self.bucket, Key=key)["Body"]
@@ -78,10 +79,10 @@ class S3Catalogs:
                 raise CatalogUnusable(msg) from error
             raise
         try:
-            with body, gzip.GzipFile(fileobj=body) as lines:
-                yield from read_lines(lines)
-        except (gzip.BadGzipFile, zlib.error, EOFError, ValueError, KeyError, TypeError) as error:
-            msg = f"{key} is not a catalog: {error}"
+            with body, igzip.IGzipFile(fileobj=body) as plain, io.BufferedReader(plain, _PLAIN_BYTES) as lines:  # type: ignore[no-untyped-call]
+                return read_excerpt(lines, keys)
+        except (gzip.BadGzipFile, isal_zlib.error, EOFError, ValueError) as error:  # type: ignore[misc]  # isal's stub shows the class as an instance
+            msg = f"{key} cannot be read: {error}"
             raise CatalogUnusable(msg) from error
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
-from glaciate.catalog import CatalogHeader, Member, Skipped
+from glaciate.catalog import Excerpt, Member
 from glaciate.events import ArchiveReadable, ObjectRestoreCompleted, RestoreCompleted
 from glaciate.messages import ThawFiles
 from glaciate.names import ArchiveId, RequestId, archive_of_vault_key
@@ -66,42 +66,6 @@ class Outcomes:
 
 
 @dataclass(frozen=True, slots=True)
-class Contents:
-    """What matters of a catalog: the archive, its members that are wanted, why others are not in it, and how long all data are."""
-
-    header: CatalogHeader
-    members: Mapping[str, Member]
-    left_out: Mapping[str, str]
-    archive_bytes: int
-
-
-def pick(lines: Iterable[CatalogHeader | Member | Skipped], keys: frozenset[str]) -> Contents:
-    """Reads a catalog, however long, and keeps what matters of the wanted keys.
-
-    Raises:
-        CatalogUnusable: it has no header.
-    """
-    header: CatalogHeader | None = None
-    members: dict[str, Member] = {}
-    left_out: dict[str, str] = {}
-    archive_bytes = 0
-    for line in lines:
-        match line:
-            case Member():
-                archive_bytes = max(archive_bytes, end_of(line))
-                if line.key in keys:
-                    members[line.key] = line
-            case Skipped():
-                left_out[line.key] = line.reason
-            case CatalogHeader():
-                header = line
-    if header is None:
-        msg = "it is empty"
-        raise CatalogUnusable(msg)
-    return Contents(header, members, left_out, archive_bytes)
-
-
-@dataclass(frozen=True, slots=True)
 class UnpackArchive:
     """Everybody who waits for an archive that can be read now gets their files.
 
@@ -153,18 +117,18 @@ class UnpackArchive:
     def _restore(self, archive_id: ArchiveId, wants: list[Want], outcomes: Outcomes) -> None:
         """Tells `outcomes` of every want, but for those that must wait for another thaw."""
         try:
-            contents = pick(self.catalogs.read(archive_id), frozenset(want.file.key for want in wants))
+            excerpt = self.catalogs.read(archive_id, frozenset(want.file.key for want in wants))
         except CatalogUnusable as unusable:
             _fail_the_rest(wants, outcomes, f"the catalog of archive {archive_id} cannot be used: {unusable}")
             return
-        by_key: dict[str, list[Want]] = {key: [] for key in contents.members}
+        by_key: dict[str, list[Want]] = {key: [] for key in excerpt.members}
         for want in wants:
-            if reason := why_no_key(want.file.destination) or _why_no_member(want.file.key, contents):
+            if reason := why_no_key(want.file.destination) or _why_no_member(want.file.key, excerpt):
                 outcomes.failed(want, reason)
             else:
                 by_key[want.file.key].append(want)
         try:
-            self.unpack(contents, {key: tuple(some) for key, some in by_key.items() if some}, outcomes)
+            self.unpack(excerpt, {key: tuple(some) for key, some in by_key.items() if some}, outcomes)
         except Vanished:
             _fail_the_rest(wants, outcomes, f"the archive {archive_id} is no longer in the vault")
         except NotReadable:
@@ -209,12 +173,12 @@ class UnpackArchive:
         logger().info("restore ended", extra={"request_id": completed.request_id, "outcome": completed.outcome})
 
 
-def _why_no_member(key: str, contents: Contents) -> str | None:
-    if key in contents.members:
+def _why_no_member(key: str, excerpt: Excerpt) -> str | None:
+    if key in excerpt.members:
         return None
-    if key in contents.left_out:
-        return f"it was left out of the archive: {contents.left_out[key]}"
-    return f"the catalog of archive {contents.header.archive_id} does not list it"
+    if key in excerpt.left_out:
+        return f"it was left out of the archive: {excerpt.left_out[key]}"
+    return f"the catalog of archive {excerpt.header.archive_id} does not list it"
 
 
 def _fail_the_rest(wants: Iterable[Want], outcomes: Outcomes, reason: str) -> None:
@@ -241,19 +205,19 @@ class UnpackMembers:
     limits: ReadLimits
     read_concurrency: int
 
-    def __call__(self, contents: Contents, wants: Mapping[str, tuple[Want, ...]], outcomes: Outcomes) -> None:
+    def __call__(self, excerpt: Excerpt, wants: Mapping[str, tuple[Want, ...]], outcomes: Outcomes) -> None:
         """Tells `outcomes` of every want, until the archive cannot be read any more.
 
         Raises:
             NotReadable: there is no readable copy, now or any more.
             Vanished: the archive is not in the vault.
         """
-        reading = _Reading(self.vault, self.restored_files, self.limits.limit_bytes, contents, wants, outcomes)
-        members = [contents.members[key] for key in wants]
-        if contents.header.kind == "object":
+        reading = _Reading(self.vault, self.restored_files, self.limits.limit_bytes, excerpt, wants, outcomes)
+        members = [excerpt.members[key] for key in wants]
+        if excerpt.header.kind == "object":
             self._run([partial(reading.copy, member) for member in members], reading)
             return
-        spans = plan_reads(members, archive_bytes=contents.archive_bytes, limits=self.limits)
+        spans = plan_reads(members, archive_bytes=excerpt.data_end, limits=self.limits)
         large = [span.members[0] for span in spans if self.limits.is_large(span.members[0])]
         others = [span for span in spans if not self.limits.is_large(span.members[0])]
         self._run(
@@ -284,7 +248,7 @@ class _Reading:
     vault: Vault
     restored_files: RestoredFiles
     piece_bytes: int
-    contents: Contents
+    excerpt: Excerpt
     wants: Mapping[str, tuple[Want, ...]]
     outcomes: Outcomes
     given_up: threading.Event = field(default_factory=threading.Event)
@@ -327,7 +291,7 @@ class _Reading:
     def copy(self, member: Member) -> None:
         """Copies a file that was kept as it is."""
         for want in self.wants[member.key]:
-            copy = partial(self.restored_files.copy, self.contents.header.vault_key, want.file.destination, member)
+            copy = partial(self.restored_files.copy, self.excerpt.header.vault_key, want.file.destination, member)
             self._written(want, copy)
 
     def _chunks(self, member: Member) -> Iterator[bytes | memoryview]:
@@ -340,7 +304,7 @@ class _Reading:
         opening.close()
 
     def _read(self, start: int, end: int) -> bytes:
-        return self.vault.read(self.contents.header.vault_key, start=start, end=end) if end > start else b""
+        return self.vault.read(self.excerpt.header.vault_key, start=start, end=end) if end > start else b""
 
     def _written(self, want: Want, write: Callable[[], None]) -> None:
         try:
@@ -354,4 +318,4 @@ class _Reading:
         logger().error("member damaged", extra={"key": member.key, "reason": str(damage)})
         count("MembersDamaged")
         for want in self.wants[member.key]:
-            self.outcomes.failed(want, f"damaged in archive {self.contents.header.archive_id}: {damage}")
+            self.outcomes.failed(want, f"damaged in archive {self.excerpt.header.archive_id}: {damage}")

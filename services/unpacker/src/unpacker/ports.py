@@ -1,10 +1,10 @@
 """What unpacking needs of the world."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime
 from typing import Protocol
 
-from glaciate.catalog import CatalogHeader, Member, Skipped
+from glaciate.catalog import Excerpt, Member
 from glaciate.events import RestoreCompleted
 from glaciate.names import ArchiveId, RequestId
 from glaciate.parts import FileResult, WantedFile
@@ -61,11 +61,11 @@ class Ledger(Protocol):
 class Catalogs(Protocol):
     """The catalogs beside the vault."""
 
-    def read(self, archive_id: ArchiveId) -> Iterator[CatalogHeader | Member | Skipped]:
-        """The catalog's lines, the header first.
+    def read(self, archive_id: ArchiveId, keys: frozenset[str]) -> Excerpt:
+        """What an archive's catalog says of some keys.
 
         Raises:
-            CatalogUnusable: while iterating.
+            CatalogUnusable: there is none, or it is not one.
         """
 
 

@@ -1,0 +1,75 @@
+"""Reading catalogs: the stand-in and the adapter promise the same."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import pytest
+
+from fakes.unpacking import VAULT_BUCKET, FakeCatalogs, header_of, member
+from glaciate.catalog import Catalog, Skipped, compress, write_catalog
+from glaciate.names import ArchiveId, catalog_key
+from unpacker.adapters import S3Catalogs
+from unpacker.ports import Catalogs, CatalogUnusable
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+ARCHIVE = ArchiveId("01aaaaa000010000")
+MEMBERS = tuple(member(f"in/{number} ü", b"x" * number, offset=number * 100) for number in range(5000))
+PLAIN = write_catalog(Catalog(header_of(ARCHIVE), MEMBERS, (Skipped("in/gone", "it vanished"),)))
+
+Keep = Callable[[bytes], None]
+
+
+@pytest.fixture(params=["fake", "s3"])
+def catalogs(request: pytest.FixtureRequest) -> tuple[Catalogs, Keep]:
+    """The catalogs, and how a plain one gets there."""
+    if request.param == "fake":
+        fake = FakeCatalogs()
+        return fake, lambda plain: fake.documents.__setitem__(ARCHIVE, plain)
+    s3: S3Client = request.getfixturevalue("s3")
+
+    def keep(plain: bytes) -> None:
+        s3.put_object(Bucket=VAULT_BUCKET, Key=catalog_key(ARCHIVE), Body=compress(plain))
+
+    return S3Catalogs(s3, VAULT_BUCKET), keep
+
+
+def test_a_catalog_tells_of_the_wanted_keys_and_of_no_others(catalogs: tuple[Catalogs, Keep]) -> None:
+    read, keep = catalogs
+    keep(PLAIN)
+
+    excerpt = read.read(ARCHIVE, frozenset({"in/17 ü", "in/4999 ü", "in/gone", "in/unknown"}))
+
+    assert excerpt.header == header_of(ARCHIVE)
+    assert excerpt.members == {"in/17 ü": MEMBERS[17], "in/4999 ü": MEMBERS[4999]}
+    assert excerpt.left_out == {"in/gone": "it vanished"}
+    assert excerpt.data_end == 4999 * 100 + 4999
+
+
+@pytest.mark.parametrize(
+    "plain", [b"", b"not JSON\n", b"[1]\n", b'{"format": "other"}\n', PLAIN.replace(b'"o":', b'"x":')]
+)
+def test_what_is_not_a_catalog_is_unusable(catalogs: tuple[Catalogs, Keep], plain: bytes) -> None:
+    read, keep = catalogs
+    keep(plain)
+
+    with pytest.raises(CatalogUnusable):
+        read.read(ARCHIVE, frozenset({"in/17 ü"}))
+
+
+def test_a_missing_catalog_is_unusable(catalogs: tuple[Catalogs, Keep]) -> None:
+    read, _ = catalogs
+
+    with pytest.raises(CatalogUnusable):
+        read.read(ARCHIVE, frozenset({"in/17 ü"}))
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda data: b"no gzip", lambda data: data[:2000], lambda data: data[:900] + b"?" + data[901:]]
+)
+def test_a_damaged_catalog_is_unusable(s3: "S3Client", damage: Callable[[bytes], bytes]) -> None:
+    s3.put_object(Bucket=VAULT_BUCKET, Key=catalog_key(ARCHIVE), Body=damage(compress(PLAIN)))
+
+    with pytest.raises(CatalogUnusable):
+        S3Catalogs(s3, VAULT_BUCKET).read(ARCHIVE, frozenset({"in/17 ü"}))
