@@ -51,6 +51,7 @@ def settings_in(folder: Path, **environment: str) -> LocalSettings:
         "GLACIATE_LOCAL_THAW_SECONDS": "0.5",
         "GLACIATE_LOCAL_STOP_SECONDS": "1",
         "GLACIATE_LOCAL_JOB_SLOTS": "3",
+        "GLACIATE_LOCAL_IDLE_SECONDS": "900",  # a test run that was killed leaves nothing for long
         **environment,
     }
     return LocalSettings.from_environment(given)
@@ -81,7 +82,11 @@ def bare_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
     """The whole of Glaciate, deployed from the template that goes to AWS; its `local.json`."""
     folder = tmp_path_factory.mktemp("cloud")
-    given = {"GLACIATE_LOCAL_DIR": str(folder / "state"), "GLACIATE_LOCAL_THAW_SECONDS": "1"}
+    given = {
+        "GLACIATE_LOCAL_DIR": str(folder / "state"),
+        "GLACIATE_LOCAL_THAW_SECONDS": "1",
+        "GLACIATE_LOCAL_IDLE_SECONDS": "900",
+    }
     settings = LocalSettings.from_environment(given)
     try:
         yield up(settings)

@@ -2,6 +2,7 @@
 
 import base64
 import dataclasses
+import datetime as dt
 import io
 import json
 import time
@@ -12,6 +13,7 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from botocore.exceptions import ClientError
@@ -390,14 +392,16 @@ def dead_letters_of_rule_targets(server: Server) -> None:
     assert json.loads(message["Body"])["detail"] == {"a": 1}
     assert message["MessageAttributes"]["TARGET_ARN"]["StringValue"] == gone
     assert message["MessageAttributes"]["ERROR_CODE"]["StringValue"] == "RESOURCE_NOT_FOUND"
+    undelivered_for_want_of_rights(server)
 
 
-def api_with(server: Server, **api: Any) -> str:
+def api_with(server: Server, *, may_call: bool = True, **api: Any) -> str:
     """An API whose `POST /things` would be answered by a function; answers its URL."""
+    function = echo_function(server)
     integration = {
         "type": "aws_proxy",
         "httpMethod": "POST",
-        "uri": f"arn:aws:apigateway:us-east-1:lambda:path/2015-03-31/functions/{echo_function(server)}/invocations",
+        "uri": f"arn:aws:apigateway:us-east-1:lambda:path/2015-03-31/functions/{function}/invocations",
     }
     operation = {"x-amazon-apigateway-integration": integration, "responses": {}, **api.pop("operation", {})}
     body = {"swagger": "2.0", "info": {"title": "t", "version": "1"}, "paths": {"/things": {"post": operation}}, **api}
@@ -418,6 +422,14 @@ def api_with(server: Server, **api: Any) -> str:
         "Outputs": {"Api": {"Value": {"Ref": "Api"}}},
     }
     api_id = deploy(server, unique("api"), template)["Api"]
+    if may_call:
+        server.client("lambda").add_permission(
+            FunctionName=function,
+            StatementId="api",
+            Action="lambda:InvokeFunction",
+            Principal="apigateway.amazonaws.com",
+            SourceArn=f"arn:aws:execute-api:us-east-1:{ACCOUNT}:{api_id}/*/POST/things",
+        )
     return f"{server.endpoint}/_aws/execute-api/{api_id}/live/things"
 
 
@@ -470,19 +482,58 @@ def requests_too_long(server: Server) -> None:
     assert post(api_with(server), json.dumps("x" * 11_000_000).encode())[0] == 413
 
 
-@probes("words in scheduled input")
-def words_in_scheduled_input(server: Server) -> None:
-    url, arn = queue_open_to(server, "scheduler.amazonaws.com")
+@probes("functions called by APIs")
+def functions_called_by_apis(server: Server) -> None:
+    assert post(api_with(server), b"{}")[0] == 200
+    assert post(api_with(server, may_call=False), b"{}")[0] == 500
+
+
+def undelivered_for_want_of_rights(server: Server) -> None:
+    """A rule whose target's policy does not name EventBridge."""
+    dead_url, dead_arn = queue_open_to(server, "events.amazonaws.com")
+    _, closed = queue_open_to(server)
+    source = unique("source")
+    send_rule_to(server, {"source": [source]}, Arn=closed, DeadLetterConfig={"Arn": dead_arn})
+
+    server.client("events").put_events(Entries=[{"Source": source, "DetailType": "Probe", "Detail": "{}"}])
+
+    told = receive(server, dead_url)["MessageAttributes"]
+    assert told["ERROR_CODE"]["StringValue"] == "NO_PERMISSIONS"
+
+
+def schedule_once(server: Server, arn: str, *, seconds: float = 1, role: str, zone: str = "UTC") -> None:
+    """A schedule that tells a queue once, a second from now, when it was scheduled."""
+    then = dt.datetime.now(ZoneInfo(zone)) + dt.timedelta(seconds=seconds)
     server.client("scheduler").create_schedule(
         Name=unique("schedule"),
-        ScheduleExpression=time.strftime("at(%Y-%m-%dT%H:%M:%S)", time.gmtime(time.time() + 1)),
+        ScheduleExpression=then.strftime("at(%Y-%m-%dT%H:%M:%S)"),
+        ScheduleExpressionTimezone=zone,
         FlexibleTimeWindow={"Mode": "OFF"},
-        Target={
-            "Arn": arn,
-            "RoleArn": role_for(server, "scheduler.amazonaws.com"),
-            "Input": '{"at": "<aws.scheduler.scheduled-time>"}',
-        },
+        Target={"Arn": arn, "RoleArn": role, "Input": '{"at": "<aws.scheduler.scheduled-time>"}'},
     )
+
+
+def role_that_sends_to(server: Server, arn: str) -> str:
+    """A role of the Scheduler's that may send to the queue."""
+    return role_for(
+        server, "scheduler.amazonaws.com", {"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": arn}
+    )
+
+
+@probes("time zones of schedules")
+def time_zones_of_schedules(server: Server) -> None:
+    url, arn = queue_open_to(server)
+
+    schedule_once(server, arn, role=role_that_sends_to(server, arn), zone="Asia/Tokyo")  # nine hours before UTC
+
+    receive(server, url, seconds=15)
+
+
+@probes("words in scheduled input")
+def words_in_scheduled_input(server: Server) -> None:
+    url, arn = queue_open_to(server)
+
+    schedule_once(server, arn, role=role_that_sends_to(server, arn))
 
     message = receive(server, url, seconds=15)
 

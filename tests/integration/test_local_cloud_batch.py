@@ -219,11 +219,12 @@ def test_every_change_of_state_is_an_event(server: Server):
 def test_a_rule_can_submit_a_job(server: Server):
     queue, source = batch_queue(server), unique("source")
     definition = batch_definition(server, "tell", "Ref::word", parameters={"word": "-"})
+    may_submit = {"Effect": "Allow", "Action": "batch:SubmitJob", "Resource": [queue, definition]}
     send_rule_to(
         server,
         {"source": [source]},
         Arn=queue,
-        RoleArn=role_for(server, "events.amazonaws.com"),
+        RoleArn=role_for(server, "events.amazonaws.com", may_submit),
         BatchParameters={"JobDefinition": definition, "JobName": "from-a-rule"},
         Input='{"Parameters": {"word": "sent"}}',
     )

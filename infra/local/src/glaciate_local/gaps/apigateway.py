@@ -1,12 +1,19 @@
 """An API Gateway that takes from an OpenAPI body what SAM puts there besides paths, and refuses what is too long."""
 
 import json
+import logging
+import re
 from typing import Any
 
+from ministack.core.responses import get_account_id, get_region
 from ministack.services import apigateway_v1 as api
+from ministack.services import lambda_svc
 
 from glaciate_local.gaps.gap import Gap
+from glaciate_local.gaps.rights import policy_allows
 from glaciate_local.settings import LocalSettings
+
+log = logging.getLogger("glaciate.apigateway")
 
 Spec = dict[str, Any]
 LAMBDA_PAYLOAD_BYTES = 6 * 1024 * 1024
@@ -73,7 +80,29 @@ def refuse_what_is_too_long(_: LocalSettings) -> None:
     api._execute_in_scope = execute
 
 
+def ask_the_function(_: LocalSettings) -> None:
+    """500 when the function's policy does not let this API call it; MiniStack never asks."""
+    invoke_alone = api._invoke_lambda_proxy_v1
+
+    async def invoke(integration: Any, api_id: str, stage: str, *rest: Any, **more: Any) -> Any:
+        _, resource, _, method, *_ = rest
+        arn = api._extract_lambda_ref_from_integration_uri(integration.get("uri", ""))
+        function = lambda_svc._functions.get(lambda_svc._resolve_name_and_qualifier(arn)[0])
+        here = f"arn:aws:execute-api:{get_region()}:{get_account_id()}:{api_id}"
+        source = f"{here}/{stage}/{method}{re.sub(r'{[^}]*}', '*', resource['path'])}"
+        asked = {"service": "apigateway.amazonaws.com", "action": "lambda:InvokeFunction"}
+        if function and not policy_allows(
+            function["policy"], **asked, resource=function["config"]["FunctionArn"], source_arn=source
+        ):
+            log.warning("the policy of %s does not let API Gateway call it for %s", arn, source)
+            return api._gw_error("API_CONFIGURATION_ERROR", "Internal server error")
+        return await invoke_alone(integration, api_id, stage, *rest, **more)
+
+    api._invoke_lambda_proxy_v1 = invoke
+
+
 GAPS = (
+    Gap("functions called by APIs", "asks the function's policy whether this API may call it", ask_the_function),
     Gap("OpenAPI body", "validates requests and answers errors as the body says", import_all_of_the_body),
     Gap("requests too long", "refuses them with 413", refuse_what_is_too_long),
 )

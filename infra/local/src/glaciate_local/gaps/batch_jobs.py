@@ -14,11 +14,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ministack.core.iam_evaluator import EvalContext, evaluate_trust_policy
+from ministack.core.iam_evaluator import evaluate_trust_policy
 from ministack.core.responses import get_account_id, get_region, new_uuid
 from ministack.services import eventbridge, iam, sts
 
 from glaciate_local.gaps.container_logs import keep_log
+from glaciate_local.gaps.rights import context
 from glaciate_local.settings import LocalSettings
 
 log = logging.getLogger("glaciate.batch")
@@ -64,19 +65,9 @@ def session_of_role(role_arn: str, session_name: str) -> dict[str, str]:
     if role is None:
         raise JobCannotStart(f"ECS was unable to assume the role '{role_arn}': there is no such role")
     policy = role["AssumeRolePolicyDocument"]
-    task = EvalContext(
-        principal_arn=f"arn:aws:iam::{get_account_id()}:root",
-        principal_type="Service",
-        principal_account=get_account_id(),
-        action="sts:AssumeRole",
-        resource_arn=role_arn,
-        region=get_region(),
-        service_context={
-            "aws:sourceaccount": get_account_id(),
-            "aws:sourcearn": f"arn:aws:ecs:{get_region()}:{get_account_id()}:task/local",
-        },
-    )
-    if TASKS not in json.dumps(policy) or not evaluate_trust_policy(policy, task.principal_arn, task):
+    root = f"arn:aws:iam::{get_account_id()}:root"
+    task = context("sts:AssumeRole", role_arn, f"arn:aws:ecs:{get_region()}:{get_account_id()}:task/local")
+    if TASKS not in json.dumps(policy) or not evaluate_trust_policy(policy, root, task):
         raise JobCannotStart(f"ECS was unable to assume the role '{role_arn}': its trust policy does not let {TASKS}")
     digest = hashlib.sha256(f"{role_arn}:{session_name}:{new_uuid()}".encode()).hexdigest()
     credentials = {

@@ -1,41 +1,78 @@
 """EventBridge targets: dead letters of what cannot be delivered, Batch as a target, the right to send."""
 
+import datetime as dt
 import json
 import time
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from ministack.core.arn import parse_arn
 from ministack.services import batch, eventbridge, lambda_svc, scheduler, sns, sqs
 
 from glaciate_local.gaps.gap import Gap
 from glaciate_local.gaps.on_loop import on_loop
+from glaciate_local.gaps.rights import policy_allows, role_lacks
 from glaciate_local.settings import LocalSettings
 
 Target = dict[str, Any]
 TICK_SECONDS = 1
+SCHEDULER, EVENTS = "scheduler.amazonaws.com", "events.amazonaws.com"
+ACTIONS = {
+    "batch": "batch:SubmitJob",
+    "events": "events:PutEvents",
+    "lambda": "lambda:InvokeFunction",
+    "sns": "sns:Publish",
+    "sqs": "sqs:SendMessage",
+}
 
 
 class CannotDeliver(Exception):
     """EventBridge cannot hand the event to the target: its error code, then why."""
 
 
+def sender_of(rule: dict[str, Any]) -> str:
+    """Which service sends: the Scheduler for schedules, EventBridge for rules."""
+    return SCHEDULER if ":scheduler:" in rule.get("Arn", "") else EVENTS
+
+
 def check_target(target: Target, rule: dict[str, Any]) -> None:
     """Raises CannotDeliver when AWS could not deliver: nobody there, or the sender is not allowed."""
     arn = target["Arn"]
     service, resource = parse_arn(arn).service, parse_arn(arn).resource
-    sender = "scheduler.amazonaws.com" if ":scheduler:" in rule.get("Arn", "") else "events.amazonaws.com"
-    if service == "sqs":
-        if sqs._queue_by_arn(arn) is None:
-            raise CannotDeliver("RESOURCE_NOT_FOUND", f"The queue {arn} does not exist.")
-        by_role = sender == "scheduler.amazonaws.com"
-        if not by_role and not sqs.queue_policy_allows(arn, sender, rule.get("Arn", ""), parse_arn(arn).account_id):
-            raise CannotDeliver("NO_PERMISSIONS", f"The policy of queue {arn} does not let {sender} send to it.")
-    elif service == "lambda" and lambda_svc._get_func_record_for_ref(arn)[0] is None:
+    if service == "sqs" and sqs._queue_by_arn(arn) is None:
+        raise CannotDeliver("RESOURCE_NOT_FOUND", f"The queue {arn} does not exist.")
+    if service == "lambda" and lambda_svc._get_func_record_for_ref(arn)[0] is None:
         raise CannotDeliver("RESOURCE_NOT_FOUND", f"The function {arn} does not exist.")
-    elif service == "sns" and arn not in sns._topics:
+    if service == "sns" and arn not in sns._topics:
         raise CannotDeliver("RESOURCE_NOT_FOUND", f"The topic {arn} does not exist.")
-    elif resource.startswith("event-bus/") and resource.partition("/")[2] not in eventbridge._event_buses:
+    if resource.startswith("event-bus/") and resource.partition("/")[2] not in eventbridge._event_buses:
         raise CannotDeliver("RESOURCE_NOT_FOUND", f"The event bus {arn} does not exist.")
+    if service in ACTIONS and (lack := may_not_send(target, rule, arn)):
+        raise CannotDeliver("NO_PERMISSIONS", lack)
+
+
+def may_not_send(target: Target, rule: dict[str, Any], arn: str) -> str | None:
+    """Why the sender may not send there; None when it may.
+
+    Schedules send by their role. Rules send to queues, functions and topics by those' policies, else by their role.
+    """
+    service, sender, source = parse_arn(arn).service, sender_of(rule), rule.get("Arn", "")
+    action = ACTIONS[service]
+    if sender == SCHEDULER or service in ("batch", "events"):
+        role = target.get("RoleArn", "")
+        return role_lacks(role, service=sender, action=action, resource=arn, source_arn=source)
+    policy: Any
+    if service == "sqs":
+        queue = sqs._queue_by_arn(arn)
+        policy = queue["attributes"].get("Policy") if queue else None
+    elif service == "lambda":
+        name, _ = lambda_svc._lambda_function_name_and_qualifier_from_arn(arn)
+        policy = lambda_svc._functions[name]["policy"]
+    else:
+        policy = sns._topics[arn]["attributes"].get("Policy")
+    if policy_allows(policy, service=sender, action=action, resource=arn, source_arn=source):
+        return None
+    return f"The policy of {arn} does not let {sender} do {action} for {source}."
 
 
 def submit_job(target: Target, payload: dict[str, Any]) -> None:
@@ -86,8 +123,7 @@ def bury(target: Target, rule: dict[str, Any], event: Any, failure: CannotDelive
     queue = sqs._queue_by_arn(arn) if arn else None
     code, why = failure.args
     eventbridge.logger.warning("%s of rule %s not delivered: %s %s", target["Arn"], rule.get("Name"), code, why)
-    account = parse_arn(target["Arn"]).account_id
-    if queue is None or not sqs.queue_policy_allows(arn, "events.amazonaws.com", rule.get("Arn", ""), account):
+    if queue is None or may_not_send(target, rule, str(arn)):
         eventbridge.logger.warning("and no dead-letter queue takes it: the event is lost, as on AWS")
         return
     told = {
@@ -125,8 +161,58 @@ def say_when_it_was_scheduled(_: LocalSettings) -> None:
     eventbridge._invoke_target = invoke
 
 
+class Zoned(str):
+    """A schedule's expression with the time zone it is meant in."""
+
+    __slots__ = ("zone",)
+    zone: ZoneInfo
+
+
+def keep_time_zones(_: LocalSettings) -> None:
+    """Read cron() and at() in the schedule's time zone; MiniStack reads them in UTC."""
+    tick_alone, at_alone = scheduler._tick_schedules, scheduler._at_time_epoch
+    fields_alone, next_alone = eventbridge._parse_cron_fields, eventbridge._cron_next_fire
+
+    def tick() -> None:
+        for schedule in list(scheduler._schedules._data.values()):
+            zone = schedule.get("ScheduleExpressionTimezone") or "UTC"
+            expression = schedule.get("ScheduleExpression", "")
+            if zone != "UTC" and not isinstance(expression, Zoned):
+                schedule["ScheduleExpression"] = Zoned(expression)
+                schedule["ScheduleExpression"].zone = ZoneInfo(zone)
+        tick_alone()
+
+    def at_epoch(expression: str) -> float | None:
+        moment: float | None = at_alone(expression)
+        if moment is None or not isinstance(expression, Zoned):
+            return moment
+        return dt.datetime.fromtimestamp(moment, dt.UTC).replace(tzinfo=expression.zone).timestamp()
+
+    def parse_fields(expression: str) -> Any:
+        fields = fields_alone(expression)
+        return (fields, expression.zone) if fields and isinstance(expression, Zoned) else fields
+
+    def next_fire(fields: Any, after: dt.datetime) -> dt.datetime | None:
+        if len(fields) != len(("fields", "zone")):
+            moment: dt.datetime | None = next_alone(fields, after)
+            return moment
+        plain, zone = fields
+        there = next_alone(plain, after.astimezone(zone).replace(tzinfo=dt.UTC))
+        return there.replace(tzinfo=zone).astimezone(dt.UTC) if there else None
+
+    scheduler._tick_schedules = tick
+    scheduler._at_time_epoch = at_epoch
+    eventbridge._parse_cron_fields = parse_fields
+    eventbridge._cron_next_fire = next_fire
+
+
 GAPS = (
-    Gap("dead letters of rule targets", "buries what it cannot deliver, and delivers to Batch", deliver_or_bury),
+    Gap("time zones of schedules", "reads cron() and at() in the schedule's time zone", keep_time_zones),
+    Gap(
+        "dead letters of rule targets",
+        "asks for the right to send, buries what it cannot deliver, delivers to Batch",
+        deliver_or_bury,
+    ),
     Gap(
         "words in scheduled input", "fills in <aws.scheduler.scheduled-time> and its sisters", say_when_it_was_scheduled
     ),
