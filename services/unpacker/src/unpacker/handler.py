@@ -4,12 +4,11 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from glaciate.telemetry import logger, tracer
+from glaciate.telemetry import entry_point
 from unpacker import bootstrap
 
 
-@logger().inject_lambda_context
-@tracer().capture_lambda_handler
+@entry_point
 def launch(_event: dict[str, Any], _context: LambdaContext) -> dict[str, int]:
     """Runs on every event that announces work, and every minute."""
     return {"started": bootstrap.keep_workers_running()()}
