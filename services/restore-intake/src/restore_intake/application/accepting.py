@@ -20,7 +20,7 @@ from restore_intake.domain.thawing import ArchiveHead, known_class, thaw_days
 from restore_intake.ports import Clock, Projects, Requests, Vault
 
 MOST_ARCHIVES_READ: Final = 20  # of a prefix, while the caller waits
-MOST_MEMBERS_READ: Final = 200_000
+MOST_MEMBERS_READ: Final = 100_000
 MOST_PARTS_RECORDED: Final = 40  # in one transaction, with the request
 
 

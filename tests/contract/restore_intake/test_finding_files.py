@@ -1,0 +1,327 @@
+"""Finding files by key, name and prefix, in requests and in searches, over the index and the catalogs."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from fakes.restore_world import World
+from fakes.vault import PROJECT, SEALED_AT, SOURCE
+from glaciate.errors import Problem
+from glaciate.names import ProjectName, RequestId
+from glaciate.parts import WantedFile
+from restore_intake.domain.queries import FilesQuery, read_query
+
+OTHER = "other-bucket"
+
+
+def wanted(world: World, request_id: RequestId) -> dict[str, tuple[WantedFile, ...]]:
+    parts = world.requests.parts(request_id)
+    return {part.archive_id: world.ledger.documents.wanted(request_id, part.archive_id) for part in parts}
+
+
+def search(world: World, **query: str) -> dict[str, Any]:
+    return world.list_files(read_query(FilesQuery, {"project_name": "demo", **query}))
+
+
+def keys(answer: dict[str, Any]) -> list[str]:
+    return [file["key"] for file in answer["files"]]
+
+
+def pages(world: World, **query: str) -> list[list[str]]:
+    found, token = [], None
+    while True:
+        answer = search(world, **query, **({"next_token": token} if token else {}))
+        found.append(keys(answer))
+        token = answer["next_token"]
+        if token is None:
+            return found
+
+
+def test_a_file_archived_twice_is_restored_as_it_was_last(world: World) -> None:
+    world.vault.put(0, {"a.csv": 1})
+    newer = world.vault.put(1, {"a.csv": 2}, sealed_at=SEALED_AT + timedelta(days=1))
+
+    request_id = world.post(filename="a.csv")
+
+    assert list(wanted(world, request_id)) == [newer]
+
+
+@pytest.mark.parametrize("selection", [{"filename": "2026/a.csv"}, {"filename": "a.csv"}, {"prefix": "2026/"}])
+def test_as_of_picks_the_version_sealed_last_before_a_moment(world: World, selection: dict[str, str]) -> None:
+    older = world.vault.put(0, {"2026/a.csv": 1})
+    world.vault.put(1, {"2026/a.csv": 2}, sealed_at=SEALED_AT + timedelta(days=2))
+
+    request_id = world.post(**selection, as_of=(SEALED_AT + timedelta(days=1)).isoformat())
+
+    assert list(wanted(world, request_id)) == [older]
+
+
+def test_before_the_first_version_there_is_nothing(world: World) -> None:
+    world.vault.put(0, ["a.csv"])
+
+    with pytest.raises(Problem, match=r"no archive holds a\.csv"):
+        world.post(filename="a.csv", as_of="2020-01-01T00:00:00")
+
+
+def test_a_version_archived_after_the_acceptance_is_not_taken(world: World) -> None:
+    first = world.vault.put(0, {"d/a.csv": 1})
+    for number in range(1, 45):
+        world.vault.put(number, [f"d/{number:03}.csv"])
+    request_id = world.post(prefix="d/")  # more archives than are read while the caller waits
+    world.vault.put(50, {"d/a.csv": 9}, sealed_at=world.s3.now + timedelta(hours=1))
+
+    world.drain()
+
+    parts = wanted(world, request_id)
+    assert len(parts) == 45
+    assert [file.size for file in parts[first]] == [1]
+
+
+def test_a_large_prefix_is_resolved_in_steps_and_complete(world: World) -> None:
+    for number in range(120):
+        world.vault.put(number, [f"d/{number:04}/{name}" for name in "abc"])
+    request_id = world.post(prefix="d/")
+    before = world.describe(request_id, limit=10, token=None)
+
+    handled = world.drain()
+
+    after = world.describe(request_id, limit=1000, token=None)
+    assert (before["resolved"], before["estimate"]["at_most"], before["estimate"]["archives"]) == (False, True, 120)
+    assert handled > 3
+    assert after["counts"]["files"] == 360
+    assert len(after["files"]) == 360
+    assert len(after["parts"]) == 120
+
+
+def test_a_large_prefix_resolved_again_after_a_death_promises_no_place_twice(world: World) -> None:
+    for number in range(25):
+        world.vault.put(number, [f"d/{number:04}/a", "d/shared"], sealed_at=SEALED_AT + timedelta(hours=number))
+    request_id = world.post(prefix="d/")
+    request = world.requests.get(request_id)
+    assert request is not None
+    resolve = world.thaw_files.resolve
+    resolve._record(request, resolve.find.under_prefix(request.order, resolve.find.ranges(request.order, SOURCE)))
+
+    world.drain()  # resolves from the beginning: nothing says how far it had come
+
+    places = [file.destination for files in wanted(world, request_id).values() for file in files]
+    assert len(places) == len(set(places)) == 26
+    request = world.requests.get(request_id)
+    assert request is not None
+    assert (request.resolved, request.parts, request.files) == (True, 25, 26)
+
+
+def test_a_large_prefix_over_two_buckets_asks_which(world: World) -> None:
+    for number in range(30):
+        world.vault.put(number, [f"d/{number:04}"], bucket=SOURCE if number % 2 else OTHER)
+
+    with pytest.raises(Problem, match="give bucket_name"):
+        world.post(prefix="d/")
+    assert world.post(prefix="d/", bucket_name=OTHER)
+
+
+def test_a_large_prefix_costs_at_most_what_its_archives_hold(world: World) -> None:
+    for number in range(30):
+        world.vault.put(number, [f"d/{number:04}"])
+
+    with pytest.raises(Problem, match=r"it would cost up to \$"):
+        world.post(prefix="d/", max_cost_usd=0.000001)
+
+
+def test_a_prefix_in_the_middle_of_an_archive_takes_only_what_is_under_it(world: World) -> None:
+    archive = world.vault.put(0, ["a/1", "b/1", "b/2", "c/1"])
+
+    request_id = world.post(prefix="b/")
+
+    assert [file.key for file in wanted(world, request_id)[archive]] == ["b/1", "b/2"]
+
+
+def test_archives_that_are_not_indexed_do_not_count(world: World) -> None:
+    world.vault.put(0, ["d/a"], state="SEALED")
+    world.vault.put(1, ["d/b"], state="INDEXED")
+
+    request_id = world.post(prefix="d/")
+
+    assert [file.key for files in wanted(world, request_id).values() for file in files] == ["d/b"]
+
+
+def test_another_projects_files_are_not_found(world: World) -> None:
+    world.vault.put(0, ["secret.csv"], project=ProjectName("other"))
+
+    with pytest.raises(Problem, match="no archive holds"):
+        world.post(filename="secret.csv")
+
+
+def test_a_key_too_long_for_the_index_is_found_by_key_and_by_name(world: World) -> None:
+    long_key = "x" * 400 + "/" + "y" * 400 + "/" + "z" * 200 + "/name.csv"
+    twin = "x" * 400 + "/" + "y" * 400 + "/" + "z" * 199 + "w/name.csv"
+    world.vault.put(0, [long_key, twin])
+
+    by_key = world.post(filename=long_key)
+    by_name = search(world, name="name.csv")
+
+    [files] = wanted(world, by_key).values()
+    assert [file.key for file in files] == [long_key]
+    assert sorted(keys(by_name)) == sorted([long_key, twin])
+
+
+def test_folders_that_differ_by_a_hash_sign_are_kept_apart(world: World) -> None:
+    world.vault.put(0, {"a/x": 1, "a/#/x": 2, "a/#b/x": 3})
+
+    assert [version.size for version in world.index.versions(PROJECT, SOURCE, "a/x")] == [1]
+    assert [version.size for version in world.index.versions(PROJECT, SOURCE, "a/#/x")] == [2]
+    assert [file["size"] for file in search(world, name="x")["files"]] == [2, 3, 1]
+
+
+def test_a_restored_key_with_no_room_left_says_where_it_is(world: World) -> None:
+    key = "k" * 1020
+    archive = world.vault.put(0, [key])
+
+    request_id = world.post(filename=[key])
+
+    [file] = wanted(world, request_id)[archive]
+    assert file.key == key
+    assert len(file.destination.encode()) <= 1024
+
+
+def test_a_given_destination_prefix_is_used_exactly(world: World) -> None:
+    archive = world.vault.put(0, ["2026/a.csv"])
+
+    request_id = world.post(filename="a.csv", destination_prefix="back/here")
+
+    assert [file.destination for file in wanted(world, request_id)[archive]] == ["back/here/2026/a.csv"]
+
+
+# Searching.
+
+
+def test_a_search_by_key_tells_every_version_newest_first(world: World) -> None:
+    for number in range(3):
+        world.vault.put(number, {"a.csv": number + 1}, sealed_at=SEALED_AT + timedelta(days=number))
+
+    answer = search(world, key="a.csv")
+
+    assert [file["size"] for file in answer["files"]] == [3, 2, 1]
+    assert answer["files"][0]["archived_at"] == SEALED_AT + timedelta(days=2)
+
+
+def test_a_search_by_key_is_paged(world: World) -> None:
+    for number in range(5):
+        world.vault.put(number, {"a.csv": number + 1}, sealed_at=SEALED_AT + timedelta(days=number))
+
+    first = search(world, key="a.csv", limit="2")
+    second = search(world, key="a.csv", limit="2", next_token=first["next_token"])
+    third = search(world, key="a.csv", limit="2", next_token=second["next_token"])
+
+    sizes = [[file["size"] for file in page["files"]] for page in (first, second, third)]
+    assert sizes == [[5, 4], [3, 2], [1]]
+    assert third["next_token"] is None
+
+
+def test_a_search_by_name_is_paged_and_complete(world: World) -> None:
+    world.vault.put(0, [f"{folder:02}/part.csv" for folder in range(7)])
+
+    found = pages(world, name="part.csv", limit="3")
+
+    assert [key for page in found for key in page] == [f"{folder:02}/part.csv" for folder in range(7)]
+
+
+def test_a_search_by_prefix_is_sorted_over_archives_that_overlap(world: World) -> None:
+    world.vault.put(0, ["d/a", "d/d", "d/g"])
+    world.vault.put(1, ["d/b", "d/e", "d/h"], sealed_at=SEALED_AT + timedelta(days=1))
+    world.vault.put(2, ["d/c", "d/f", "d/i", "e/x"])
+
+    found = pages(world, prefix="d/", limit="4")
+
+    assert found == [["d/a", "d/b", "d/c", "d/d"], ["d/e", "d/f", "d/g", "d/h"], ["d/i"]]
+
+
+def test_a_search_by_prefix_keeps_the_versions_of_a_file_together_newest_first(world: World) -> None:
+    for number in range(3):
+        files = {"d/a": 1, "d/b": number, "d/c": 1}
+        world.vault.put(number, files, sealed_at=SEALED_AT + timedelta(days=number))
+
+    first = search(world, prefix="d/", limit="4")
+
+    assert [(file["key"], file["size"]) for file in first["files"]] == [
+        ("d/a", 1),
+        ("d/a", 1),
+        ("d/a", 1),
+        ("d/b", 2),
+        ("d/b", 1),
+        ("d/b", 0),
+    ]
+    assert first["next_token"] is not None
+
+
+def test_a_search_goes_on_into_the_next_bucket(world: World) -> None:
+    world.vault.put(0, ["d/a", "d/b"], bucket=OTHER)
+    world.vault.put(1, ["d/a", "d/c"], bucket=SOURCE)
+
+    found = pages(world, prefix="d/", limit="1")
+
+    assert found == [["d/a"], ["d/b"], ["d/a"], ["d/c"]]
+
+
+def test_a_search_by_glob_lists_the_matches_alone(world: World) -> None:
+    world.vault.put(0, ["2025/q1/report-1.csv", "2025/q1/report-10.csv", "2025/q2/report-2.csv", "2026/report-1.csv"])
+
+    assert keys(search(world, glob="2025/*/report-?.csv")) == ["2025/q1/report-1.csv", "2025/q2/report-2.csv"]
+
+
+def test_a_search_may_be_held_to_a_bucket(world: World) -> None:
+    world.vault.put(0, ["d/a"], bucket=OTHER)
+    world.vault.put(1, ["d/a"], bucket=SOURCE)
+
+    for query in ({"prefix": "d/"}, {"key": "d/a"}, {"name": "a"}):
+        [file] = search(world, **query, bucket_name=OTHER)["files"]
+        assert file["bucket"] == OTHER
+
+
+def test_the_first_page_of_a_large_project_reads_a_bounded_few_objects(world: World) -> None:
+    for number in range(60):
+        world.vault.put(number, [f"{number:03}/{file:03}" for file in range(50)])
+    world.s3.asked.clear()
+
+    answer = search(world, prefix="", limit="100")
+
+    assert len(answer["files"]) == 100
+    assert len(world.s3.asked) <= 10
+
+
+def test_a_search_tells_what_is_readable_now_and_until_when(world: World) -> None:
+    world.vault.put(0, ["a.csv"])
+    before = search(world, key="a.csv")["files"][0]
+    world.post(filename="a.csv")
+    world.drain()
+    during = search(world, key="a.csv")["files"][0]
+    world.s3.advance(hours=12)
+    after = search(world, key="a.csv")["files"][0]
+
+    assert [before["readable"], during["readable"], after["readable"]] == ["COLD", "THAWING", "WARM"]
+    assert after["readable_until"] == datetime(2026, 7, 5, tzinfo=UTC)
+
+
+def test_nothing_found_is_an_empty_page(world: World) -> None:
+    for query in ({"key": "x"}, {"name": "x"}, {"prefix": "x"}, {"glob": "x*"}):
+        assert search(world, **query) == {"files": [], "next_token": None}
+
+
+# How a request stands, file by file, in pages.
+
+
+def test_the_files_of_a_request_come_in_pages_that_miss_none(world: World) -> None:
+    for number in range(3):
+        world.vault.put(number, [f"d/{number}/{file}" for file in range(5)])
+    request_id = world.post(prefix="d/")
+
+    found: list[str] = []
+    token, rounds = None, 0
+    while rounds == 0 or token is not None:
+        status = world.describe(request_id, limit=4, token=token)
+        found += [file["key"] for file in status["files"]]
+        token, rounds = status["next_token"], rounds + 1
+
+    assert rounds == 4
+    assert found == [f"d/{number}/{file}" for number in range(3) for file in range(5)]
