@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from pynamodb.exceptions import DoesNotExist
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from mypy_boto3_sns.type_defs import MessageAttributeValueTypeDef, PublishInputTypeDef
 
 DOCUMENT_ATTRIBUTE: Final = "json"
+REMEMBERED: Final = timedelta(days=90)  # no event can be replayed so late: dead letters are kept for 14 days
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,4 +62,5 @@ class DynamoTold:
 
     def note(self, notice: Notice) -> None:
         """Writes the row, over another if there is one."""
-        ToldRow(notice.about, _item(notice), told_at=self.now()).save()
+        now = self.now()
+        ToldRow(notice.about, _item(notice), told_at=now, expires_at=now + REMEMBERED).save()
