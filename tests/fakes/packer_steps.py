@@ -72,6 +72,7 @@ def drain(world: World, steps: Steps | None = None, *, most: int = 200) -> None:
         if not world.queue:
             return
         command = world.queue.pop(0)
+        world.in_hand = command
         try:
             use_cases[type(command)](command)
         except Permanent:

@@ -101,6 +101,7 @@ class World:
     archives: dict[ArchiveId, ArchiveRecord] = field(default_factory=dict)
     index: dict[tuple[ArchiveId, str], tuple[int, datetime]] = field(default_factory=dict)
     queue: list[Command] = field(default_factory=list)
+    in_hand: Command | None = None  # what a worker is at: SQS gives it to another when its time runs out
     heard: list[Event] = field(default_factory=list)
     open_uploads: set[str] = field(default_factory=set)
     completions: int = 0

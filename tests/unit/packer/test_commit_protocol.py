@@ -106,10 +106,9 @@ def test_a_second_worker_that_takes_everything_over_at_any_step_changes_nothing_
 
     def take_over() -> None:
         world.now += timedelta(hours=1)
-        world.queue.extend([*accepted, *world.queue])
+        world.queue.extend(command for command in [world.in_hand] if command)
         drain(world)
 
-    accepted = [world.queue[0]]
     drain(world, Steps(at, take_over))
 
     assert_all_is_archived(world)
@@ -123,11 +122,10 @@ def test_a_worker_that_was_taken_over_while_a_source_could_not_be_read_spoils_no
     def take_over() -> None:
         world.unreadable.add("in/01")
         world.now += timedelta(hours=1)
-        world.queue.extend([*accepted, *world.queue])
+        world.queue.extend(command for command in [world.in_hand] if command)
         drain(world)
         world.unreadable.discard("in/01")
 
-    accepted = [world.queue[0]]
     drain(world, Steps(at, take_over))
 
     assert_nothing_is_lost(world)

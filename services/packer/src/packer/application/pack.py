@@ -80,7 +80,7 @@ class Pack:
         if archive.state is ArchiveState.PACKING:
             archive = self.archives.seal(archive, self._make(archive, job))
         if archive.state is ArchiveState.SEALED:
-            self._write_index(archive)
+            self._tell_where(archive)
             archive = self.archives.mark_indexed(archive)
         if job.order.disposition is Disposition.DELETE:
             self._delete_sources(archive)
@@ -88,14 +88,15 @@ class Pack:
 
     def _make(self, archive: Archive, job: Job) -> Seal:
         """The archive's object: an earlier attempt's where it got that far, else a new one."""
+        catalog_there = self.catalogs.version(archive.archive_id)  # before the look at the vault: see Catalogs.put
         if self.vault.find(archive.vault_key) is not None:
             draft = self.catalogs.draft(archive.archive_id)
             if draft is None:
                 raise ArchiveAlreadyDifferent(f"{archive.vault_key} is there already, but no catalog that tells of it")
         elif archive.kind == "object":
-            draft = self._copy_object(archive, job, replacing=self.catalogs.version(archive.archive_id))
+            draft = self._copy_object(archive, job, replacing=catalog_there)
         else:
-            draft = self._write_zip(archive, job, replacing=self.catalogs.version(archive.archive_id))
+            draft = self._write_zip(archive, job, replacing=catalog_there)
         return self._verified(archive, draft)
 
     def _write_zip(self, archive: Archive, job: Job, *, replacing: str | None) -> Draft:
@@ -113,7 +114,6 @@ class Pack:
                 else:
                     upload.write(packed.member(file))
                     upload.write(file.packed.data)
-            self.plans.put_skipped(archive.job_id, archive.archive_id, packed.skipped_list())
             if not packed.members:
                 draft = Draft(0, None, 0, 0)
                 self.catalogs.put(archive.archive_id, packed.catalog(), draft, replacing=replacing)
@@ -141,11 +141,11 @@ class Pack:
             skipped = self.vault.copy(
                 archive.bucket, file, source.description, archive.vault_key, storage_class=archive.storage_class
             )
+            if skipped is not None and self.vault.find(archive.vault_key) is not None:
+                skipped = None  # another worker copied it, and has disposed of the source already
         if skipped is not None:
             draft = Draft(0, None, 0, 0)
             self._put_catalog(archive, job, draft, replacing, skipped=(skipped,))
-        lines = skipped_json_line(skipped.key, skipped.reason) if skipped is not None else b""
-        self.plans.put_skipped(archive.job_id, archive.archive_id, lines)
         return draft
 
     def _put_catalog(
@@ -177,11 +177,13 @@ class Pack:
                 raise ArchiveNotAsSent(f"{archive.vault_key} was sent with {what} {sent}, but the vault has {held}")
         return Seal(draft.size_bytes, stored.checksum, draft.members, draft.bytes_in, stored.modified)
 
-    def _write_index(self, archive: Archive) -> None:
+    def _tell_where(self, archive: Archive) -> None:
+        """By the catalog: what is in the archive goes to the index, what is not to the job's list of skipped files."""
         seal = archive.require_seal()
-        if not seal.members:
-            return
-        files = ((member.key, member.size) for member in self.catalogs.read(archive.archive_id, seal).members)
+        catalog = self.catalogs.read(archive.archive_id, seal)
+        lines = b"".join(skipped_json_line(file.key, file.reason) for file in catalog.skipped)
+        self.plans.put_skipped(archive.job_id, archive.archive_id, lines)
+        files = ((member.key, member.size) for member in catalog.members)
         self.index.add(archive, files, sealed_at=seal.sealed_at)
 
     def _delete_sources(self, archive: Archive) -> None:

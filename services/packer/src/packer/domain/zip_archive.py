@@ -7,7 +7,7 @@ from typing import Final
 from glaciate.catalog import MEMBER_NAME, CatalogHeader, Member, Skipped, header_line, member_line, skipped_line
 from packer.domain.codec import DEFLATED
 from packer.domain.member_names import MemberNames
-from packer.domain.sources import ReadFile, skipped_json_line
+from packer.domain.sources import ReadFile
 from packer.domain.spool import Spool
 from packer.domain.zip_writer import ZipWriter
 
@@ -86,10 +86,6 @@ class ZipArchive:
         """The catalog, gzipped, once all members are in."""
         self._close_catalog()
         return self._catalog.gzipped()
-
-    def skipped_list(self) -> bytes:
-        """What was left out, as lines of the job's list."""
-        return b"".join(skipped_json_line(skipped.key, skipped.reason) for skipped in self._skipped)
 
     def _close_catalog(self) -> None:
         if self._catalog.is_closed:
