@@ -14,6 +14,8 @@ import pytest
 
 from glaciate.events import RestoreAccepted
 from glaciate.names import ProjectName, RequestId
+from glaciate_cli.dead_letters import DeadLetterQueue
+from glaciate_cli.deployment import Queue
 from glaciate_local.place import Place
 from local_glaciate import LocalGlaciate
 from waiting import until
@@ -140,26 +142,29 @@ def test_a_wrong_key_is_refused_plainly(cloud: dict[str, Any], folder: Path) -> 
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("queue", ["pack", "thaw", "unpack", "notify"])
-def test_a_message_that_nobody_understands_ends_in_the_dead_letters_and_can_be_replayed_without_a_loop(
-    place: Place, folder: Path, queue: str
+def test_messages_that_nobody_understands_end_in_the_dead_letters_and_are_replayed_only_when_asked_for(
+    place: Place, folder: Path
 ) -> None:
-    place.sqs.send_message(QueueUrl=place.local["queues"][queue], MessageBody=UNREADABLE)
+    queues = ("pack", "thaw", "unpack", "notify")
+    for queue in queues:
+        place.sqs.send_message(QueueUrl=place.local["queues"][queue], MessageBody=UNREADABLE)
 
-    def lies_there() -> list[dict[str, Any]]:
-        listed = document(folder, "dlq", "list", queue)["queues"][0]["messages"]
-        return [message for message in listed if message["body"] == UNREADABLE]
+    def dead() -> bool:
+        """Whether each queue's dead letters hold one."""
+        urls = (place.local["queues"][f"{queue}_dlq"] for queue in queues)
+        return all(DeadLetterQueue(place.sqs, Queue("", "", url)).count() for url in urls)
 
-    letters = until(f"the message in the dead letters of {queue}", lies_there, seconds=90)
-    assert letters[0]["unreadable"]
-    assert "Nonsense.v1" in letters[0]["reason"]
+    until("a message in the dead letters of each queue", dead, seconds=120)
+    letters = [message for entry in document(folder, "dlq", "list")["queues"] for message in entry["messages"]]
+    assert [letter["body"] for letter in letters] == [UNREADABLE] * 4
+    assert all(letter["unreadable"] and "Nonsense.v1" in letter["reason"] for letter in letters)
 
-    left = document(folder, "dlq", "replay", queue)
-    again = document(folder, "dlq", "replay", queue, "--unreadable")
+    left = [document(folder, "dlq", "replay", queue)["replayed"] for queue in queues]
+    again = [document(folder, "dlq", "replay", queue, "--unreadable")["replayed"] for queue in queues]
 
-    assert left["replayed"] == []
-    assert [message["body"] for message in again["replayed"]] == [UNREADABLE]
-    until(f"the message to die again in {queue}", lies_there, seconds=90)
+    assert left == [[], [], [], []]
+    assert [[message["body"] for message in replayed] for replayed in again] == [[UNREADABLE]] * 4
+    until("the messages to die again", dead, seconds=120)
 
 
 def test_a_replayed_message_is_handled(place: Place, folder: Path) -> None:

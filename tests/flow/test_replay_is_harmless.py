@@ -181,22 +181,30 @@ def _is_queued(contract: type[Contract]) -> bool:
     )
 
 
-@pytest.mark.parametrize("name", MESSAGES)
-def test_replaying_a_message_twice_changes_nothing(past: Past, name: str) -> None:
-    queue, make = MESSAGES[name]
-    sqs, urls = past.glaciate.place.sqs, past.glaciate.place.local["queues"]
-    letters = DeadLetterQueue(sqs, Queue(queue, urls[queue], urls[f"{queue}_dlq"]))
-    body, before = make(past), past.traces()
+def test_replaying_each_message_twice_changes_nothing(past: Past) -> None:
+    before = past.traces()
 
     for _ in range(2):
+        _replay_all(past)
+
+        assert past.traces() == before
+
+
+def _replay_all(past: Past) -> None:
+    """All at once, because a worker may take a minute to start: every message into its dead letters, back, and handled."""
+    sqs, urls = past.glaciate.place.sqs, past.glaciate.place.local["queues"]
+    bodies = [(queue, make(past)) for queue, make in MESSAGES.values()]
+    for queue, body in bodies:
         sqs.send_message(QueueUrl=urls[f"{queue}_dlq"], MessageBody=body)
-        done = letters.replay(Selection())
+    queues = sorted({queue for queue, _body in bodies})
+    letters = [DeadLetterQueue(sqs, Queue(queue, urls[queue], urls[f"{queue}_dlq"])) for queue in queues]
 
-        assert [letter.body for letter in done.replayed] == [body]
-        until(f"{queue} to be empty", lambda: _messages(past, urls[queue]) == 0, seconds=90)
+    replayed = [letter.body for one in letters for letter in one.replay(Selection()).replayed]
 
-    assert letters.count() == 0
-    assert past.traces() == before
+    assert sorted(replayed) == sorted(body for _queue, body in bodies)
+    for queue in queues:
+        until(f"{queue} to be empty", lambda queue=queue: _messages(past, urls[queue]) == 0, seconds=180)
+    assert [one.count() for one in letters] == [0] * len(queues)
 
 
 def _messages(past: Past, url: str) -> int:

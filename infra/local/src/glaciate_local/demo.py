@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
+import obstore
 from botocore.exceptions import ClientError
 from rich.console import Console, RenderableType
 from rich.panel import Panel
@@ -136,9 +137,11 @@ class Demo:
             files = {f"{self._prefix}{file.key}": file for file in demo_files.gather(self._report)}
             bucket = self.place.bucket("source")
 
+            store = self.place.store("source")
+
             def put(item: tuple[str, DemoFile]) -> int:
                 content = item[1].read()
-                self.place.s3.put_object(Bucket=bucket, Key=item[0], Body=content)
+                obstore.put(store, item[0], content)
                 return len(content)
 
             with ThreadPoolExecutor(_THREADS) as pool, self.stage.console.status("   uploading", spinner="dots"):

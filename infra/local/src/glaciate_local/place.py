@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import boto3
 from botocore.config import Config
 from botocore.credentials import Credentials
+from obstore.store import S3Store
 
 from glaciate_cli.api import GlaciateApi
 from glaciate_local.settings import LocalSettings
@@ -61,6 +62,18 @@ class Place:
     def bucket(self, role: str) -> str:
         """The name of the source, vault, work or restore bucket."""
         return cast(str, self.local["buckets"][role])
+
+    def store(self, role: str) -> S3Store:
+        """One of those buckets for many small objects: obstore takes a fraction of boto3's time for each."""
+        return S3Store(
+            self.bucket(role),
+            endpoint=self.local["aws_endpoint_url"],
+            region=self.local["region"],
+            access_key_id=self.local["access_key_id"],
+            secret_access_key=self.local["secret_access_key"],
+            virtual_hosted_style_request=False,
+            client_options={"allow_http": True},
+        )
 
     def listing(self, role: str, prefix: str) -> list[tuple[str, int]]:
         """Keys and sizes under a prefix."""
