@@ -21,7 +21,7 @@ def lock_files() -> dict[str, list[str]]:
     manifests = [f"{member}/pyproject.toml" for member in MEMBERS]
     files = {
         "requirements-tools.lock": ["infra/build/tools.in"],
-        "requirements-dev.lock": ["pyproject.toml", "--group", "dev", *manifests, "--all-extras"],
+        "requirements-dev.lock": ["pyproject.toml", "--group", "dev", "--group", "bench", *manifests, "--all-extras"],
         "cli/requirements.lock": ["cli/pyproject.toml"],
     }
     for service in SERVICES:
