@@ -5,20 +5,22 @@ the unpacker and their peers use: GET (Range, If-Match), HEAD, ListObjectsV2, PU
 full-object checksums), CopyObject, DeleteObjects; and of DynamoDB, BatchWriteItem. It counts requests and bytes, it can
 answer a little later to every request (`--latency-ms`, on a port of its own), and it speaks TLS on two more ports.
 
-What it does not do: it checks no signature, no checksum and no permission; it has no versions, tags, storage classes that
-matter, conditional writes but `If-None-Match: *`, no chunked transfer encoding and no durability; DynamoDB items are counted and thrown away; whatever is not
-listed above answers 501. It is plain Python on uvloop and no product.
+What it does not do: it checks no signature, no checksum and no permission; it has no versions, no tags, no storage classes
+that matter, no conditional write but `If-None-Match: *` and no durability; its list of open
+uploads is always empty; DynamoDB items are counted and thrown away; whatever is not listed above answers 501.
+It is plain Python on uvloop and no product.
 
     python endpoint.py --folder FOLDER [--corpus small|large|none] [--files N] [--latency-ms 20] [--no-tls]
 
 prints one line of JSON with its ports, and ends when its standard input does. `--folder` receives the certificate.
-`/-/counts` answers what was counted, `/-/reset` forgets the counts and everything written, `PUT /-/corpus/<bucket>/<key>`
-adds an object that a reset leaves in place. The bucket `million` lists 1,000,000 keys that are made up as they are asked for.
+`/-/counts` answers what was counted, `/-/reset` forgets the counts and everything written, `/-/keys/<bucket>/<prefix>` names
+what it serves, `/-/written/<bucket>` gives back the largest object written, and `PUT /-/corpus/<bucket>/<key>` adds an
+object that a reset leaves in place. The bucket `million` lists 1,000,000 keys that are made up as they are asked for.
 """
 
 import argparse
 import asyncio
-import datetime
+import datetime as dt
 import gc
 import ipaddress
 import json
@@ -31,7 +33,7 @@ from hashlib import md5
 from itertools import count, islice
 from pathlib import Path
 from urllib.parse import parse_qs, quote, unquote
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 from xml.sax.saxutils import escape
 
 import uvloop
@@ -48,6 +50,7 @@ _REASONS = {200: "OK", 204: "No Content", 206: "Partial Content", 404: "Not Foun
             416: "Range Not Satisfiable", 501: "Not Implemented"}  # fmt: skip
 _JOINED_BELOW = 128 * 1024  # a body shorter than this is sent in one piece with its head, which is kept joined
 _MILLION = "million"
+_LAST_CHUNK = b"0\r\n\r\n"
 
 
 @dataclass(slots=True)
@@ -74,7 +77,7 @@ class Cloud:
     def __init__(self) -> None:
         self.objects: dict[bytes, Stored] = {}  # by request target: /bucket/key, percent-encoded as clients send it
         self.uploads: dict[str, dict[int, tuple[str, bytes]]] = {}
-        self.upload_heads: dict[str, str] = {}
+        self.upload_heads: dict[str, dict[str, str]] = {}
         self.numbers = count(1)
         self.requests = self.bytes_out = self.bytes_in = self.items = 0
         self.by_kind: dict[str, int] = {}
@@ -126,7 +129,7 @@ def _range(text: str, size: int) -> tuple[int, int]:
 
 
 def _unchunked(body: bytes) -> bytes:
-    """The content of a body in AWS's chunks: `size[;signature]`, data, …, 0, trailers."""
+    """The content of a body in chunks, be they HTTP's or AWS's: `size[;signature]`, data, …, 0, trailers."""
     parts = []
     at = 0
     while True:
@@ -166,6 +169,17 @@ class Answers:
             self.cloud.reset()
         elif path.startswith(b"/-/corpus/"):
             self.cloud.put(path.removeprefix(b"/-/corpus"), body, written=False)
+        elif path.startswith(b"/-/keys"):
+            prefix = path.removeprefix(b"/-/keys")
+            bucket = prefix[: prefix.index(b"/", 1) + 1]
+            keys = (target.removeprefix(bucket) for target in self.cloud.objects if target.startswith(prefix))
+            return _plain(200, unquote(b"\n".join(sorted(keys)).decode()).encode())
+        elif path.startswith(b"/-/written/"):
+            start = path.removeprefix(b"/-/written") + b"/"
+            written = [
+                stored for target, stored in self.cloud.objects.items() if stored.written and target.startswith(start)
+            ]
+            return _plain(200, max(written, key=lambda stored: len(stored.body)).body)
         return _plain(200, self.cloud.counts(), kind="application/json")
 
     def _dynamodb(self, target: str, body: bytes) -> tuple[bytes, bytes]:
@@ -179,6 +193,10 @@ class Answers:
             return _plain(200)
         if method == "GET" and arguments.get("list-type") == "2":
             return _plain(200, self._listing(bucket, arguments))
+        if method == "GET" and "uploads" in arguments:
+            return _plain(
+                200, b"<ListMultipartUploadsResult><IsTruncated>false</IsTruncated></ListMultipartUploadsResult>"
+            )
         if method == "POST" and "delete" in arguments:
             return _plain(200, self._delete(bucket, body))
         return _error(501, "NotImplemented")
@@ -196,7 +214,9 @@ class Answers:
                 for target, stored in self.cloud.objects.items()
                 if target.startswith(start)
             )
-            page = [(key, len(stored.body), stored.etag) for key, stored in there if key.startswith(prefix) and key > after]
+            page = [
+                (key, len(stored.body), stored.etag) for key, stored in there if key.startswith(prefix) and key > after
+            ]
         more = len(page) > limit
         coded = quote if arguments.get("encoding-type") == "url" else escape
         rows = "".join(
@@ -213,7 +233,7 @@ class Answers:
         ).encode()
 
     def _delete(self, bucket: str, body: bytes) -> bytes:
-        keys = [element.text or "" for element in ElementTree.fromstring(body).iter() if element.tag.endswith("Key")]
+        keys = [element.text or "" for element in ET.fromstring(body).iter() if element.tag.endswith("Key")]
         for key in keys:
             self.cloud.objects.pop(f"/{bucket}/{quote(key)}".encode(), None)
         rows = "".join(f"<Deleted><Key>{escape(key)}</Key></Deleted>" for key in keys)
@@ -273,7 +293,9 @@ class Answers:
             return _error(404, "NoSuchUpload")
         etag = f'"{len(body):032x}"'
         upload[int(arguments["partNumber"])] = (etag, body)
-        checksums = "".join(f"{name}: {value}\r\n" for name, value in headers.items() if name.startswith("x-amz-checksum-"))
+        checksums = "".join(
+            f"{name}: {value}\r\n" for name, value in headers.items() if name.startswith("x-amz-checksum-")
+        )
         return _plain(200, more=f"ETag: {etag}\r\n{checksums}")
 
     def _multipart(
@@ -284,7 +306,7 @@ class Answers:
         if "uploads" in arguments:
             upload_id = f"upload-{next(self.cloud.numbers)}"
             self.cloud.uploads[upload_id] = {}
-            self.cloud.upload_heads[upload_id] = _kept(headers)
+            self.cloud.upload_heads[upload_id] = headers
             answer = f"<InitiateMultipartUploadResult>{where}<UploadId>{upload_id}</UploadId></InitiateMultipartUploadResult>"
             return _plain(200, answer.encode())
         upload_id = arguments.get("uploadId", "")
@@ -293,8 +315,10 @@ class Answers:
         if headers.get("if-none-match") == "*" and target in self.cloud.objects:
             return _error(412, "PreconditionFailed")
         parts = self.cloud.uploads.pop(upload_id)
-        numbers = [int(element.text or 0) for element in ElementTree.fromstring(body).iter() if element.tag.endswith("PartNumber")]
-        extra = self.cloud.upload_heads.pop(upload_id) + _kept(headers)
+        numbers = [
+            int(element.text or 0) for element in ET.fromstring(body).iter() if element.tag.endswith("PartNumber")
+        ]
+        extra = _kept(self.cloud.upload_heads.pop(upload_id) | headers)
         whole = b"".join(parts[number][1] for number in numbers)
         etag = self.cloud.put(target, whole, etag=f'"{len(whole):032x}-{len(numbers)}"', extra=extra)
         answer = f"<CompleteMultipartUploadResult>{where}<ETag>{escape(etag)}</ETag></CompleteMultipartUploadResult>"
@@ -303,11 +327,17 @@ class Answers:
 
 def _kept(headers: dict[str, str]) -> str:
     """The headers of a write that reads show again."""
-    names = ("content-type", "content-encoding", "x-amz-storage-class", "x-amz-checksum-crc64nvme", "x-amz-checksum-type")
+    names = (
+        "content-type",
+        "content-encoding",
+        "x-amz-storage-class",
+        "x-amz-checksum-crc64nvme",
+        "x-amz-checksum-type",
+    )
     return "".join(
         f"{name}: {value}\r\n"
         for name, value in headers.items()
-        if name in names and value != "aws-chunked" or name.startswith("x-amz-meta-")
+        if (name in names and value != "aws-chunked") or name.startswith("x-amz-meta-")
     )
 
 
@@ -329,6 +359,7 @@ class Connection(asyncio.Protocol):
         self.delay = delay
         self.pieces: list[bytes] = []
         self.missing = 0  # bytes of the body that have not come yet
+        self.in_chunks = False  # a body of unknown length is coming
         self.loop = asyncio.get_running_loop()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -347,7 +378,8 @@ class Connection(asyncio.Protocol):
                 return
         self.pieces.append(data)
         self.missing -= len(data)
-        if self.missing <= 0:
+        if self.missing <= 0 and (not self.in_chunks or data.endswith(_LAST_CHUNK)):
+            self.in_chunks = False
             self._take_requests()
 
     @staticmethod
@@ -367,13 +399,17 @@ class Connection(asyncio.Protocol):
             line, *lines = data[:end].decode("latin-1").split("\r\n")
             headers = {name.lower(): value.strip() for name, _, value in (text.partition(":") for text in lines)}
             start = end + 4
-            stop = start + int(headers.get("content-length", "0"))
-            if len(data) < stop:
+            is_chunked = (
+                headers.get("transfer-encoding") == "chunked"
+            )  # the client sends nothing after it before it is answered
+            stop = len(data) if is_chunked else start + int(headers.get("content-length", "0"))
+            if len(data) < stop or (is_chunked and not data.endswith(_LAST_CHUNK, start)):
                 if len(data) == start and headers.get("expect", "").lower() == "100-continue":
                     self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
                 self.missing = stop - len(data)
+                self.in_chunks = is_chunked
                 break
-            body = data[start:stop]
+            body = _unchunked(data[start:stop]) if is_chunked else data[start:stop]
             data = data[stop:]
             method, target, _ = line.split(" ")
             self._answer(method, target.encode(), headers, body)
@@ -403,7 +439,7 @@ def _certificate(folder: Path) -> ssl.SSLContext:
     """A certificate of its own for 127.0.0.1; clients are given `ca.pem`."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Glaciate benchmark")])
-    now = datetime.datetime.now(datetime.UTC)
+    now = dt.datetime.now(dt.UTC)
     hosts = [x509.IPAddress(ipaddress.ip_address("127.0.0.1")), x509.DNSName("localhost")]
     certificate = (
         x509.CertificateBuilder()
@@ -411,17 +447,15 @@ def _certificate(folder: Path) -> ssl.SSLContext:
         .issuer_name(name)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=2))
+        .not_valid_before(now - dt.timedelta(days=1))
+        .not_valid_after(now + dt.timedelta(days=2))
         .add_extension(x509.SubjectAlternativeName(hosts), critical=False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .sign(key, hashes.SHA256())
     )
     (folder / "ca.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
     (folder / "key.pem").write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     )
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(folder / "ca.pem", folder / "key.pem")
@@ -440,10 +474,17 @@ async def _serve(cloud: Cloud, arguments: argparse.Namespace) -> None:
     delay = arguments.latency_ms / 1000
     tls = None if arguments.no_tls else _certificate(arguments.folder)
     ports = {}
-    for name, seconds, context in (("http", 0, None), ("http_late", delay, None), ("https", 0, tls), ("https_late", delay, tls)):
+    for name, seconds, context in (
+        ("http", 0, None),
+        ("http_late", delay, None),
+        ("https", 0, tls),
+        ("https_late", delay, tls),
+    ):
         if name.startswith("https") and tls is None:
             continue
-        server = await loop.create_server(lambda s=seconds: Connection(cloud, s), "127.0.0.1", 0, ssl=context, backlog=1024)
+        server = await loop.create_server(
+            lambda s=seconds: Connection(cloud, s), "127.0.0.1", 0, ssl=context, backlog=1024
+        )
         ports[name] = server.sockets[0].getsockname()[1]
     print(json.dumps(ports), flush=True)
     await _until_stdin_ends()

@@ -1,0 +1,220 @@
+"""`make bench`, the packing half: what one archive costs, against the usual ways and against the parts it is made of.
+
+    python bench/pack.py [--quick] [--rounds 5] [--only small,large,late,tls,plan] [--whole]
+
+Every round runs each way once, in a process of its own; a ratio is taken round by round, the median shown with its range.
+The two usual ways are slow: they get the first files of the corpus only (their speed a file does not depend on how many),
+all of them with `--whole`. The results go to `bench/results.json`.
+"""
+
+import argparse
+import io
+import tarfile
+import zipfile
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import measure
+from corpus import BUCKET, CORPORA
+from measure import Endpoint, Figure, Run, figure, ratio, short
+
+SCRIPT = "pack_ways.py"
+VAULT = "vault"
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """How many files each way gets, of each corpus."""
+
+    rounds: int
+    files: dict[str, int]
+    slow_files: dict[str, dict[str, int]]
+
+    def number(self, way: str, corpus: str) -> int:
+        return self.slow_files[corpus].get(way, self.files[corpus])
+
+
+FULL = Scale(
+    5,
+    {"small": 20_000, "large": 200},
+    {"small": {"straightforward": 1_500, "zipstream": 3_000}, "large": {"straightforward": 16, "zipstream": 20}},
+)
+QUICK = Scale(
+    1,
+    {"small": 5_000, "large": 40},
+    {"small": {"straightforward": 400, "zipstream": 800}, "large": {"straightforward": 6, "zipstream": 8}},
+)
+
+
+@dataclass(slots=True)
+class Runs:
+    """The runs of one corpus over one kind of connection, way by way, in the order of the rounds."""
+
+    by_way: dict[str, list[Run]] = field(default_factory=lambda: defaultdict(list))
+    endpoint_cpu: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+
+    def speed(self, way: str) -> list[float]:
+        return [run.files_per_second for run in self.by_way[way]]
+
+    def cpu(self, way: str) -> list[float]:
+        return [run.cpu_per_file for run in self.by_way[way]]
+
+
+def interleaved(at: Endpoint, ways: Iterable[str], corpus: str, scheme: str, scale: Scale) -> Runs:
+    runs = Runs()
+    for _ in range(scale.rounds):
+        for way in ways:
+            before = at.control("reset")["cpu_seconds"]
+            number = scale.number(way, corpus)
+            run = measure.run(SCRIPT, way, at, scheme, corpus, str(number))
+            counts = at.control("counts")
+            assert counts["open_uploads"] == 0
+            if way in {"ours", "zipstream", "straightforward"} and not runs.by_way[way]:
+                verify(at, way, corpus, number)
+            runs.by_way[way].append(run)
+            runs.endpoint_cpu[way].append((counts["cpu_seconds"] - before) / number)
+    at.control("reset")
+    return runs
+
+
+def verify(at: Endpoint, way: str, corpus: str, number: int) -> None:
+    """Each way must have made what it was asked for: all files, equal to their sources."""
+    made = at.get(f"-/written/{VAULT}")
+    sources = {
+        key: at.get(f"{BUCKET}/{key}")
+        for key in at.keys(BUCKET, CORPORA[corpus].prefix)[:number][:: max(1, number // 50)]
+    }
+    if way == "straightforward":
+        with tarfile.open(fileobj=io.BytesIO(made)) as archive:
+            names = archive.getnames()
+            same = all(archive.extractfile(key).read() == body for key, body in sources.items())  # type: ignore[union-attr]
+    else:
+        with zipfile.ZipFile(io.BytesIO(made)) as archive:
+            names = [name for name in archive.namelist() if not name.startswith(".glaciate/")]
+            same = all(archive.read(key) == body for key, body in sources.items())
+    assert len(names) == number, f"{way} made an archive of {len(names)} files out of {number}"
+    assert same, f"{way} made an archive of other bytes"
+
+
+def show(title: str, runs: Runs) -> None:
+    rows = []
+    for way, its in runs.by_way.items():
+        speed, cpu = figure(runs.speed(way)), figure([seconds * 1e3 for seconds in runs.cpu(way)])
+        both = figure([run.cpu_seconds / run.seconds for run in its])
+        rss = max(run.rss_mb for run in its)
+        late = figure([seconds * 1e6 for seconds in runs.endpoint_cpu[way]])
+        rows.append(
+            (way, str(its[0].files), str(speed), str(cpu), short(both.median), f"{rss:.0f}", short(late.median))
+        )
+    head = (
+        "way",
+        "files",
+        "files/s",
+        "client's CPU ms a file",
+        "CPU-s per second",
+        "peak RSS MB",
+        "endpoint's CPU µs a file",
+    )
+    measure.table(title, head, rows)
+
+
+def ratios(runs: Runs, corpus: str) -> dict[str, Figure]:
+    speed, cpu = runs.speed("ours"), runs.cpu("ours")
+    found = {
+        f"pack_{corpus}_vs_straightforward": ratio(speed, runs.speed("straightforward")),
+        f"pack_{corpus}_vs_zipstream": ratio(speed, runs.speed("zipstream")),
+        f"pack_{corpus}_cpu_vs_memory": ratio(cpu, runs.cpu("memory")),
+        f"pack_{corpus}_cpu_vs_bare_get": ratio(cpu, runs.cpu("bare")),
+        f"pack_{corpus}_cpu_vs_straightforward": ratio(runs.cpu("straightforward"), cpu),
+    }
+    if corpus == "small":
+        found["cpu_seconds_per_wall_second"] = figure([run.cpu_seconds / run.seconds for run in runs.by_way["ours"]])
+        found["endpoint_vs_bare_get"] = ratio(runs.speed("ask"), runs.speed("bare"))
+        overhead = [one / other - 1 for one, other in zip(cpu, runs.cpu("ours_without_index"), strict=True)]
+        found["index_overhead_ratio"] = figure(overhead)
+    return found
+
+
+def small(at: Endpoint, scale: Scale) -> dict[str, Figure]:
+    ways = ("ask", "bare", "memory", "ours_without_index", "ours", "zipstream", "straightforward")
+    runs = interleaved(at, ways, "small", "http", scale)
+    show("20,000 files of about 10 KB", runs)
+    return ratios(runs, "small") | {"pack_small_peak_rss_mb": figure([run.rss_mb for run in runs.by_way["ours"]])}
+
+
+def late(at: Endpoint, scale: Scale) -> dict[str, Figure]:
+    runs = interleaved(at, ("bare", "ours"), "small", "http_late", scale)
+    show("The same, every answer 20 ms later", runs)
+    return {"pack_small_files_per_second_20ms": figure(runs.speed("ours"))}
+
+
+def tls(at: Endpoint, scale: Scale) -> dict[str, Figure]:
+    runs = interleaved(at, ("bare", "ours", "zipstream", "straightforward"), "small", "https", scale)
+    show("The same over TLS", runs)
+    return {
+        "pack_small_tls_vs_straightforward": ratio(runs.speed("ours"), runs.speed("straightforward")),
+        "pack_small_tls_vs_zipstream": ratio(runs.speed("ours"), runs.speed("zipstream")),
+        "pack_small_tls_cpu_vs_bare_get": ratio(runs.cpu("ours"), runs.cpu("bare")),
+    }
+
+
+def large(at: Endpoint, scale: Scale) -> dict[str, Figure]:
+    runs = interleaved(at, ("bare", "memory", "ours", "zipstream", "straightforward"), "large", "http", scale)
+    show("200 files of about 5 MB", runs)
+    return ratios(runs, "large") | {"pack_large_peak_rss_mb": figure([run.rss_mb for run in runs.by_way["ours"]])}
+
+
+def plan(at: Endpoint, scale: Scale) -> dict[str, Figure]:
+    found = {}
+    rows = []
+    for max_files, name in ((10_000, "plan_million_growth_mb"), (1_000_000, "plan_million_in_one_growth_mb")):
+        runs = []
+        for _ in range(scale.rounds):
+            at.control("reset")
+            runs.append(measure.run(SCRIPT, "plan", at, "http", "small", str(max_files)))
+        found[name] = figure([run.more["growth_mb"] for run in runs])
+        speed = figure([run.files_per_second for run in runs])
+        rows.append((f"{max_files:,}", str(speed), str(found[name]), f"{max(run.rss_mb for run in runs):.0f}"))
+    measure.table("Planning 1,000,000 keys", ("files an archive", "keys/s", "growth MB", "peak RSS MB"), rows)
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument(
+        "--quick", action="store_true", help="one round of fewer files, for development; writes no results"
+    )
+    parser.add_argument("--rounds", type=int)
+    parser.add_argument("--only", default="small,late,tls,plan,large")
+    parser.add_argument("--whole", action="store_true", help="the slow ways get every file, too")
+    arguments = parser.parse_args()
+    scale = QUICK if arguments.quick else FULL
+    scale = Scale(
+        arguments.rounds or scale.rounds,
+        scale.files,
+        {"small": {}, "large": {}} if arguments.whole else scale.slow_files,
+    )
+    print(f"# Packing: {measure.machine_load()}, {scale.rounds} rounds; median (least to most)")
+    wanted = arguments.only.split(",")
+    parts = {"small": small, "late": late, "tls": tls, "plan": plan, "large": large}
+    found: dict[str, Figure] = {}
+    for corpus in ("small", "large"):
+        names = [name for name in parts if name in wanted and (name == "large") is (corpus == "large")]
+        if not names:
+            continue
+        with measure.endpoint("--corpus", corpus, "--files", str(scale.files[corpus])) as at:
+            for name in names:
+                found |= parts[name](at, scale)
+    peaks = [found.pop(name) for name in ("pack_small_peak_rss_mb", "pack_large_peak_rss_mb") if name in found]
+    if len(peaks) == 2:
+        found["pack_peak_rss_mb"] = max(peaks, key=lambda peak: peak.median)
+    measure.table(
+        "Figures", ("figure", "median (least to most)"), [(name, str(value)) for name, value in found.items()]
+    )
+    if not arguments.quick:
+        measure.write_results(found)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,251 @@
+"""The ways to make one archive of many objects: ours, the usual ones, and the parts of ours that bound it from below.
+
+    python pack_ways.py WAY CORPUS FILES        in the environment that `measure.Endpoint.environment` gives
+
+Every way gets the list of files for nothing; what is timed starts with the first GET (ours: with reading the plan).
+"""
+
+import asyncio
+import io
+import os
+import sys
+import tarfile
+import tempfile
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
+from urllib.parse import quote, urlsplit
+
+import boto3
+import measure
+from botocore.config import Config
+from corpus import BUCKET, CORPORA
+
+VAULT = "vault"
+Work = Callable[[], "dict[str, float] | None"]
+
+
+def _s3() -> "object":
+    return boto3.client("s3", config=Config(max_pool_connections=64))
+
+
+def listed(prefix: str, files: int) -> list[tuple[str, int, str]]:
+    """Key, size and ETag of the first files."""
+    pages = _s3().get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix=prefix)
+    items = (item for page in pages for item in page["Contents"])
+    return [(item["Key"], item["Size"], item["ETag"]) for item in islice(items, files)]
+
+
+def straightforward(files: list[tuple[str, int, str]]) -> Work:
+    """boto3 `download_file` in 8 threads to disk, `tarfile` `w:gz`, one `put_object`."""
+    s3 = _s3()
+
+    def work() -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            names = [Path(folder, key.replace("/", "_")) for key, _, _ in files]
+            with ThreadPoolExecutor(8) as threads:
+                list(
+                    threads.map(
+                        lambda item: s3.download_file(BUCKET, item[0][0], str(item[1])), zip(files, names, strict=True)
+                    )
+                )
+            whole = Path(folder, "archive.tar.gz")
+            with tarfile.open(whole, "w:gz") as tar:
+                for (key, _, _), name in zip(files, names, strict=True):
+                    tar.add(name, key)
+            with whole.open("rb") as body:
+                s3.put_object(Bucket=VAULT, Key="straightforward.tar.gz", Body=body, StorageClass="DEEP_ARCHIVE")
+
+    return work
+
+
+def zipstream(files: list[tuple[str, int, str]]) -> Work:
+    """boto3 GETs in 16 threads, `zipstream-ng` deflating, `smart_open` streaming into the vault."""
+    import smart_open
+    from zipstream import ZIP_DEFLATED, ZipStream
+
+    s3 = _s3()
+
+    def bodies(threads: ThreadPoolExecutor) -> Iterator[tuple[str, Future[bytes]]]:
+        pending = iter(files)
+        ahead: deque[tuple[str, Future[bytes]]] = deque()
+        while True:
+            for key, _, _ in islice(pending, 32 - len(ahead)):
+                ahead.append(
+                    (key, threads.submit(lambda key=key: s3.get_object(Bucket=BUCKET, Key=key)["Body"].read()))
+                )
+            if not ahead:
+                return
+            yield ahead.popleft()
+
+    def work() -> None:
+        stream = ZipStream(compress_type=ZIP_DEFLATED)
+        target = f"s3://{VAULT}/zipstream.zip"
+        with ThreadPoolExecutor(16) as threads, smart_open.open(target, "wb", transport_params={"client": s3}) as vault:
+            for key, body in bodies(threads):
+                stream.add(body.result(), key)
+                for block in stream.all_files():
+                    vault.write(block)
+            for block in stream.finalize():
+                vault.write(block)
+
+    return work
+
+
+def bare(files: list[tuple[str, int, str]]) -> Work:
+    """The same client as ours, as many GETs at once, nothing done to the bytes."""
+    import obstore
+
+    from packer.bootstrap import stores
+    from packer.settings import WorkerSettings
+
+    store = stores(os.environ["AWS_ENDPOINT_URL"])(BUCKET)
+    concurrency = WorkerSettings.model_fields["fetch_concurrency"].default
+    pending = iter(files)
+    failures: list[BaseException] = []
+
+    def ask() -> None:
+        try:
+            for key, size, etag in pending:  # next() of a list's iterator is atomic
+                if len(obstore.get(store, key, options={"if_match": etag}).bytes()) != size:
+                    msg = f"{key} is cut short"
+                    raise ValueError(msg)
+        except BaseException as failure:
+            failures.append(failure)
+            raise
+
+    def work() -> None:
+        threads = [threading.Thread(target=ask) for _ in range(concurrency)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        if failures:
+            raise failures[0]
+
+    return work
+
+
+def memory(files: list[tuple[str, int, str]]) -> Work:
+    """CRC-32, deflate and ZIP by our codec and writer, of bytes that are in memory already; one thread."""
+    import obstore
+
+    from glaciate.requests import Compression
+    from packer.adapters.rows import utc_now
+    from packer.bootstrap import stores
+    from packer.domain.codec import pack
+    from packer.domain.zip_writer import ZipWriter
+
+    store = stores(os.environ["AWS_ENDPOINT_URL"])(BUCKET)
+    with ThreadPoolExecutor(32) as threads:
+        bodies = list(threads.map(lambda file: obstore.get(store, file[0]).bytes().to_bytes(), files))
+    now = utc_now()
+
+    def work() -> None:
+        writer = ZipWriter()
+        out = io.BytesIO()
+        for (key, _, _), body in zip(files, bodies, strict=True):
+            packed = pack(body, Compression.FAST)
+            out.write(
+                writer.header(
+                    key,
+                    modified=now,
+                    method=packed.method,
+                    crc32=packed.crc32,
+                    size=packed.size,
+                    compressed_size=packed.compressed_size,
+                )
+            )
+            out.write(packed.data)
+        for block in writer.end():
+            out.write(block)
+
+    return work
+
+
+def _prefix(files: list[tuple[str, int, str]]) -> str:
+    return files[0][0].partition("/")[0] + "/"
+
+
+def ours(files: list[tuple[str, int, str]]) -> Work:
+    """The packer's own `Pack`: fetch, verify, compress, ZIP, catalog, upload, seal, index."""
+    from pack_ours import pack_one_archive
+
+    return pack_one_archive(len(files), _prefix(files), with_index=True)
+
+
+def ours_without_index(files: list[tuple[str, int, str]]) -> Work:
+    """The same but for the index."""
+    from pack_ours import pack_one_archive
+
+    return pack_one_archive(len(files), _prefix(files), with_index=False)
+
+
+def ask(files: list[tuple[str, int, str]]) -> Work:
+    """How fast the endpoint answers: prepared, unsigned requests over 32 bare sockets, answers counted by their length."""
+    import uvloop
+
+    parts = urlsplit(os.environ["AWS_ENDPOINT_URL"])
+    requests = [
+        (f"GET /{BUCKET}/{quote(key)} HTTP/1.1\r\nHost: b\r\nif-match: {etag}\r\n\r\n".encode(), size)
+        for key, size, etag in files
+    ]
+
+    async def all_answers() -> None:
+        pending = iter(requests)
+        loop = asyncio.get_running_loop()
+
+        class Asker(asyncio.Protocol):
+            def __init__(self) -> None:
+                self.done = loop.create_future()
+
+            def connection_made(self, transport: asyncio.BaseTransport) -> None:
+                self.transport = transport
+                self.next()
+
+            def next(self) -> None:
+                request = next(pending, None)
+                if request is None:
+                    self.transport.close()
+                    self.done.set_result(None)
+                    return
+                self.missing = request[1]
+                self.at_head = True
+                self.transport.write(request[0])
+
+            def data_received(self, data: bytes) -> None:
+                if self.at_head:
+                    if not data.startswith(b"HTTP/1.1 200"):
+                        self.done.set_exception(RuntimeError(data[:80]))
+                    self.at_head = False
+                    self.missing += data.index(b"\r\n\r\n") + 4
+                self.missing -= len(data)
+                if not self.missing:
+                    self.next()
+
+        askers = [await loop.create_connection(Asker, parts.hostname, parts.port) for _ in range(32)]
+        await asyncio.gather(*(asker.done for _, asker in askers))
+
+    return lambda: uvloop.run(all_answers())
+
+
+WAYS = {way.__name__: way for way in (straightforward, zipstream, bare, memory, ours, ours_without_index, ask)}
+
+
+def _plan_a_million(max_files: int) -> str:
+    from pack_ours import plan_a_million
+
+    return measure.timed(1_000_000, lambda: plan_a_million(max_files))
+
+
+if __name__ == "__main__":
+    name, corpus, number = sys.argv[1:]
+    if name == "plan":
+        print(_plan_a_million(int(number)))
+        sys.exit()
+    chosen = listed(CORPORA[corpus].prefix, int(number))
+    assert len(chosen) == int(number), f"{len(chosen)} files are there"
+    print(measure.timed(len(chosen), WAYS[name](chosen)))

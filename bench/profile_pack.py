@@ -1,0 +1,90 @@
+"""Where the packer's CPU time goes, a file: each step's thread time, measured inside the real packing of the small corpus.
+
+    python profile_pack.py [FILES]
+
+Steps nest nowhere. What is left over is the threads of obstore's own runtime, the interpreter between the steps, and switching.
+"""
+
+import resource
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Any
+
+import measure
+
+_SPENT: dict[str, float] = defaultdict(float)
+_DEPTH: dict[int, int] = defaultdict(int)
+
+
+def _timed(step: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    def call(*arguments: Any, **named: Any) -> Any:
+        started = time.thread_time()
+        try:
+            return function(*arguments, **named)
+        finally:
+            _SPENT[step] += time.thread_time() - started
+
+    return call
+
+
+def _instrument() -> None:
+    """Wraps what the packer calls; the sums may lose a few additions to races between threads, never a step."""
+    import obstore
+
+    from packer.adapters import index, objects, sources, vault
+    from packer.domain import codec, zip_archive
+
+    sources.obstore = type("obstore", (), {"get": staticmethod(_timed("GET, head", obstore.get))})
+    get_body = sources.ObstoreSources._get
+    verify = sources.ObstoreSources._verify
+    sources.ObstoreSources._get = _timed("GET, whole (with head)", get_body)  # type: ignore[method-assign]
+    sources.ObstoreSources._verify = _timed("length and MD5", verify)  # type: ignore[method-assign]
+    sources.pack = _timed("CRC-32 and deflate", codec.pack)
+    zip_archive.ZipArchive.member = _timed("names, ZIP headers, catalog lines", zip_archive.ZipArchive.member)  # type: ignore[method-assign]
+    vault.S3Upload.write = _timed("gathering parts", vault.S3Upload.write)  # type: ignore[method-assign]
+    vault.S3Upload._send_part = _timed("sending parts", vault.S3Upload._send_part)  # type: ignore[method-assign]
+    index.DynamoFileIndex._write = _timed("index, writing", index.DynamoFileIndex._write)  # type: ignore[method-assign]
+    objects.S3Catalogs.put = _timed("catalog, putting", objects.S3Catalogs.put)  # type: ignore[method-assign]
+    index.DynamoFileIndex.add = _timed("index, main thread (catalog read again)", index.DynamoFileIndex.add)  # type: ignore[method-assign]
+
+
+def _client(files: int) -> None:
+    _instrument()
+    from pack_ours import pack_one_archive
+
+    work = pack_one_archive(files, "small/", with_index=True)
+    _SPENT.clear()
+    main = time.thread_time()
+    before = resource.getrusage(resource.RUSAGE_SELF)
+    started = time.perf_counter()
+    work()
+    wall = time.perf_counter() - started
+    after = resource.getrusage(resource.RUSAGE_SELF)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    switches = after.ru_nvcsw + after.ru_nivcsw - before.ru_nvcsw - before.ru_nivcsw
+    rows = [
+        (step, f"{seconds / files * 1e6:.1f}", f"{seconds / cpu * 100:.0f} %")
+        for step, seconds in sorted(_SPENT.items(), key=lambda item: -item[1])
+    ]
+    rows.append(("main thread, all", f"{(time.thread_time() - main) / files * 1e6:.1f}", ""))
+    rows.append(
+        (
+            "**process**",
+            f"{cpu / files * 1e6:.1f}",
+            f"{switches / files:.1f} switches a file, {files / wall:,.0f} files/s",
+        )
+    )
+    measure.table(f"CPU time of packing {files:,} files", ("step", "µs a file", "share"), rows)
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--client"]:
+        _client(int(sys.argv[2]))
+    else:
+        import subprocess
+
+        number = sys.argv[1] if len(sys.argv) > 1 else "20000"
+        with measure.endpoint("--corpus", "small", "--files", number, "--no-tls") as at:
+            subprocess.run([sys.executable, __file__, "--client", number], env=at.environment("http"), check=True)
