@@ -315,6 +315,18 @@ def test_a_start_takes_seconds(tmp_path: Path):
     cloud.stop(settings, keep=False)
 
 
+def test_a_folder_of_somebody_else_is_not_taken_and_not_removed(tmp_path: Path):
+    settings = settings_in(tmp_path)
+    settings.directory.mkdir()
+    (settings.directory / "thesis.txt").write_text("years of work")
+
+    with pytest.raises(CloudFailed, match="holds something else"):
+        cloud.start(settings)
+    cloud.stop(settings, keep=False)
+
+    assert (settings.directory / "thesis.txt").exists()
+
+
 def test_down_on_nothing_says_so(tmp_path: Path):
     assert cloud.stop(settings_in(tmp_path), keep=False) == "the local cloud was not running"
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import hashlib
 import json
 import os
 import secrets
@@ -9,12 +10,14 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -66,8 +69,8 @@ def _client(service: str, endpoint: str, access_key_id: str, secret_access_key: 
 @contextmanager
 def one_at_a_time(settings: LocalSettings) -> Iterator[None]:
     """Two `up`s or `down`s on one folder wait for each other."""
-    settings.directory.parent.mkdir(parents=True, exist_ok=True)
-    lock = settings.directory.with_name(settings.directory.name + ".lock")
+    name = hashlib.sha256(str(settings.directory).encode()).hexdigest()[:16]
+    lock = Path(tempfile.gettempdir(), f"glaciate-{os.getuid()}-{name}.lock")  # `down` removes the folder itself
     with lock.open("w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         yield
@@ -87,9 +90,21 @@ def running_server(settings: LocalSettings) -> Server | None:
     return server if server is not None and server.runs else None
 
 
+def claim(settings: LocalSettings) -> None:
+    """Make the folder ours, so that `down` may remove it.
+
+    Raises:
+        CloudFailed: it holds something else.
+    """
+    settings.directory.mkdir(parents=True, exist_ok=True)
+    if any(settings.directory.iterdir()) and not (settings.marker.exists() or settings.server_json.exists()):
+        raise CloudFailed(f"{settings.directory} holds something else; name an empty folder in GLACIATE_LOCAL_DIR")
+    settings.marker.write_text("This folder was made by Glaciate's local cloud, and `make down` removes it.\n")
+
+
 def start(settings: LocalSettings, *, fill_gaps: bool = True) -> Server:
     """Start the server in the background, in a session of its own, and wait until it answers."""
-    settings.directory.mkdir(parents=True, exist_ok=True)
+    claim(settings)
     settings.server_json.unlink(missing_ok=True)
     environment = {
         **{name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"},
@@ -148,8 +163,8 @@ def stop(settings: LocalSettings, *, keep: bool) -> str:
     if keep:
         settings.local_json.unlink(missing_ok=True)
         return f"{said}; its logs are in {settings.directory}"
-    shutil.rmtree(settings.directory, ignore_errors=False) if settings.directory.exists() else None
-    settings.directory.with_name(settings.directory.name + ".lock").unlink(missing_ok=True)
+    if settings.marker.exists() or server is not None:
+        shutil.rmtree(settings.directory)
     return said
 
 

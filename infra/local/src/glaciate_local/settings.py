@@ -76,6 +76,11 @@ class LocalSettings:
         }
 
     @property
+    def marker(self) -> Path:
+        """Says that the folder is ours, and may be removed."""
+        return self.directory / "made-by-glaciate"
+
+    @property
     def local_json(self) -> Path:
         """The contract for scripts and clients."""
         return self.directory / "local.json"
