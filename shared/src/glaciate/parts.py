@@ -2,7 +2,7 @@
 
 import gzip
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Literal
 
 from pydantic_core import from_json, to_json
@@ -29,7 +29,8 @@ class FileResult:
 
 
 def _write(items: Iterable[WantedFile | FileResult]) -> bytes:
-    return gzip.compress(b"".join(to_json(asdict(item)) + b"\n" for item in items), compresslevel=6, mtime=0)
+    lines = (to_json({name: getattr(item, name) for name in item.__slots__}) + b"\n" for item in items)
+    return gzip.compress(b"".join(lines), compresslevel=1, mtime=0)
 
 
 def write_wanted(files: Iterable[WantedFile]) -> bytes:

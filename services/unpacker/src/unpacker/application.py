@@ -32,9 +32,9 @@ from unpacker.ports import (
 _CHUNK_BYTES: Final = 1024**2  # of a large file at once
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Want:
-    """One file that one request wants."""
+    """One file that one request wants; each is itself, and equal to no other."""
 
     request_id: RequestId
     file: WantedFile

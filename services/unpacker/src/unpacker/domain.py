@@ -10,6 +10,8 @@ from glaciate.catalog import Member
 
 _STORED: Final = 0
 _DEFLATED: Final = 8
+_ENDS_EARLY: Final = "its compressed data end early"
+_CUT_SHORT: Final = "its compressed data are cut short"
 _LONGEST_KEY_BYTES: Final = 1024  # S3's limit
 
 
@@ -124,11 +126,9 @@ class Opening:
             try:
                 chunk = self._inflater.decompress(piece, self.chunk_bytes)
             except isal_zlib.IsalError as error:  # type: ignore[misc]  # isal's stub shows the class as an instance
-                msg = f"cannot be inflated: {error}"
-                raise Damaged(msg) from error
+                raise _not_deflated(error) from error
             if self._inflater.unused_data:
-                msg = "its compressed data end early"
-                raise Damaged(msg)
+                raise Damaged(_ENDS_EARLY)
             piece = self._inflater.unconsumed_tail
             more = not self._inflater.eof and (bool(piece) or len(chunk) == self.chunk_bytes)
             if chunk:
@@ -141,15 +141,8 @@ class Opening:
             Damaged: too short, or the CRC-32 differs.
         """
         if self._inflater is not None and not self._inflater.eof:
-            msg = "its compressed data are cut short"
-            raise Damaged(msg)
-        if self._size != self.member.size:
-            msg = f"{self._size} bytes instead of {self.member.size}"
-            raise Damaged(msg)
-        if self._crc32 != self.member.crc32:
-            expected = "none" if self.member.crc32 is None else f"{self.member.crc32:08x}"
-            msg = f"CRC-32 {self._crc32:08x} instead of {expected}"
-            raise Damaged(msg)
+            raise Damaged(_CUT_SHORT)
+        _check(self.member, self._size, self._crc32)
 
     def _counted(self, chunk: bytes | memoryview) -> bytes | memoryview:
         self._size += len(chunk)
@@ -161,15 +154,44 @@ class Opening:
 
 
 def open_whole(member: Member, data: bytes | memoryview) -> bytes:
-    """A whole file out of a member's whole data.
+    """A whole file out of a member's whole data: `Opening` in one step.
 
     Raises:
         Damaged: it is not the file that was archived.
     """
-    opening = Opening(member, chunk_bytes=max(member.size, 1))
-    content = b"".join(opening.feed(data))
-    opening.close()
+    if member.method != _DEFLATED:
+        opening = Opening(member, chunk_bytes=max(member.size, 1))
+        content = b"".join(opening.feed(data))
+        opening.close()
+        return content
+    inflater = isal_zlib.decompressobj(wbits=-15)
+    try:
+        content = inflater.decompress(data, member.size + 1)
+    except isal_zlib.IsalError as error:  # type: ignore[misc]  # isal's stub shows the class as an instance
+        raise _not_deflated(error) from error
+    if inflater.unused_data:
+        raise Damaged(_ENDS_EARLY)
+    if not inflater.eof and len(content) <= member.size:
+        raise Damaged(_CUT_SHORT)
+    _check(member, len(content), isal_zlib.crc32(content))
     return content
+
+
+def _check(member: Member, size: int, crc32: int) -> None:
+    if size > member.size:
+        msg = f"longer than the {member.size} bytes it should have"
+        raise Damaged(msg)
+    if size < member.size:
+        msg = f"{size} bytes instead of {member.size}"
+        raise Damaged(msg)
+    if crc32 != member.crc32:
+        expected = "none" if member.crc32 is None else f"{member.crc32:08x}"
+        msg = f"CRC-32 {crc32:08x} instead of {expected}"
+        raise Damaged(msg)
+
+
+def _not_deflated(error: Exception) -> Damaged:
+    return Damaged(f"cannot be inflated: {error}")
 
 
 def why_no_key(destination: str) -> str | None:

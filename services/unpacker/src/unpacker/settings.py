@@ -32,7 +32,7 @@ class WorkerSettings(Settings):
     restore_expiry_days: int = Field(default=7, ge=1)  # the lifecycle rule of the restore bucket
     visibility_seconds: int = 120
     idle_seconds: float = 60
-    coalesce_gap_bytes: int = Field(default=32 * 1024, ge=0)  # members nearer than this are read in one GET
+    coalesce_gap_bytes: int = Field(default=16 * 1024, ge=0)  # members nearer than this are read in one GET
     coalesce_limit_bytes: int = Field(default=4 * 1024**2, ge=1)  # of one GET; a single member may be longer
     whole_share: float = Field(default=0.85, gt=0, le=1)  # from this share of the archive on, gaps are read as well
     whole_member_bytes: int = Field(default=4 * 1024**2, ge=1)  # a file above this goes through piece by piece
