@@ -178,14 +178,25 @@ def _name_the_alias(schema: dict[str, Any]) -> None:
 
 
 class RestoreRequest(BaseModel):
-    """Bring files back: names (bare or full keys; one, a comma-separated list, or an array) or a prefix."""
+    """Bring files back: names (bare or full keys; one, a comma-separated list, or an array), a prefix, a glob, an archive or a job."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", json_schema_extra=_name_the_alias)
 
     project_name: ProjectField
     filename: Names = Field(default=(), validation_alias=AliasChoices("filename", "filenames"))
     prefix: KeyPrefix | None = None
+    glob: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=1024,
+        description="of full keys; `*` crosses folders, `?`, `[a-z]`, `[!a]`",
+    )
+    archive_id: str | None = Field(default=None, pattern=r"^[0-9a-z]{16}$", description="everything in this archive")
+    job_id: str | None = Field(default=None, pattern=r"^[0-9a-z]{12}$", description="everything this job archived")
     bucket_name: BucketField | None = Field(default=None, description="only files that came from this bucket")
+    versions: Literal["newest", "all"] = Field(
+        default="newest", description="all: every version up to as_of, each under a name that says which"
+    )
     retrieval_tier: Tier = Tier.STANDARD
     sns_topic_arn: str | None = None
     region: str | None = None
@@ -200,8 +211,9 @@ class RestoreRequest(BaseModel):
 
     @model_validator(mode="after")
     def _one_selection(self) -> "RestoreRequest":
-        if bool(self.filename) == (self.prefix is not None):
-            msg = "give either filename or prefix"
+        ways = [self.filename or None, self.prefix, self.glob, self.archive_id, self.job_id]
+        if sum(way is not None for way in ways) != 1:
+            msg = "give exactly one of filename, prefix, glob, archive_id and job_id"
             raise ValueError(msg)
         return self
 

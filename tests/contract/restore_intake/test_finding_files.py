@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from fakes.restore_world import World
-from fakes.vault import PROJECT, SEALED_AT, SOURCE
+from fakes.vault import JOB, PROJECT, SEALED_AT, SOURCE
 from glaciate.errors import Problem
-from glaciate.names import ProjectName, RequestId
+from glaciate.names import JobId, ProjectName, RequestId
 from glaciate.parts import WantedFile
 from restore_intake.domain.queries import FilesQuery, read_query
 
@@ -101,7 +101,7 @@ def test_a_large_prefix_resolved_again_after_a_death_promises_no_place_twice(wor
     request = world.requests.get(request_id)
     assert request is not None
     resolve = world.thaw_files.resolve
-    resolve._record(request, resolve.find.under_prefix(request.order, resolve.find.ranges(request.order, SOURCE)))
+    resolve._record(request, resolve.find.in_archives(request.order, resolve.find.ranges(request.order, SOURCE)))
 
     world.drain()  # resolves from the beginning: nothing says how far it had come
 
@@ -191,6 +191,60 @@ def test_a_given_destination_prefix_is_used_exactly(world: World) -> None:
     request_id = world.post(filename="a.csv", destination_prefix="back/here")
 
     assert [file.destination for file in wanted(world, request_id)[archive]] == ["back/here/2026/a.csv"]
+
+
+def test_a_glob_restores_the_matches_alone(world: World) -> None:
+    archive = world.vault.put(0, ["2025/q1/report-1.csv", "2025/q1/report-10.csv", "2025/q2/report-2.csv"])
+
+    request_id = world.post(glob="2025/*/report-?.csv")
+
+    found = [file.key for file in wanted(world, request_id)[archive]]
+    assert found == ["2025/q1/report-1.csv", "2025/q2/report-2.csv"]
+
+
+def test_a_key_without_folder_beside_others_of_its_name_is_restored_by_glob(world: World) -> None:
+    archive = world.vault.put(0, ["a.csv", "x/a.csv"])
+    with pytest.raises(Problem, match="one without a folder as glob"):
+        world.post(filename="a.csv")
+
+    request_id = world.post(glob="a.csv")
+
+    assert [file.key for file in wanted(world, request_id)[archive]] == ["a.csv"]
+
+
+def test_a_whole_archive_or_job_is_restored(world: World) -> None:
+    first = world.vault.put(0, ["d/a", "d/b"])
+    second = world.vault.put(1, ["d/c"])
+    other = world.vault.put(0, ["d/a"], job_id=JobId("01bbbbb00001"), sealed_at=SEALED_AT + timedelta(days=1))
+
+    by_archive = wanted(world, world.post(archive_id=first))
+    by_job = wanted(world, world.post(job_id=JOB))
+
+    assert {archive: len(files) for archive, files in by_archive.items()} == {first: 2}
+    assert {archive: len(files) for archive, files in by_job.items()} == {first: 2, second: 1}
+    assert other not in by_job
+
+
+def test_an_unknown_archive_job_or_glob_is_404_naming_it(world: World) -> None:
+    world.vault.put(0, ["d/a"])
+
+    for selection in ({"archive_id": "0" * 16}, {"job_id": "0" * 12}, {"glob": "e/*"}):
+        with pytest.raises(Problem, match=f"no archive holds everything .*{next(iter(selection.values()))[:2]}"):
+            world.post(**selection)
+
+
+@pytest.mark.parametrize("selection", [{"filename": "d/a.csv"}, {"filename": "a.csv"}, {"prefix": "d/"}])
+def test_all_versions_are_restored_beside_one_another(world: World, selection: dict[str, str]) -> None:
+    older = world.vault.put(0, {"d/a.csv": 1})
+    newer = world.vault.put(1, {"d/a.csv": 2}, sealed_at=SEALED_AT + timedelta(days=1))
+
+    request_id = world.post(**selection, versions="all", destination_prefix="p/")
+
+    places = {archive: [file.destination for file in files] for archive, files in wanted(world, request_id).items()}
+    assert places == {
+        older: [f"p/d/a~20260601T080000Z-{older}.csv"],
+        newer: [f"p/d/a~20260602T080000Z-{newer}.csv"],
+    }
 
 
 # Searching.

@@ -14,9 +14,11 @@ from restore_intake.domain.finding import (
     destination,
     newest,
     sealed_by,
+    version_name,
     wanted_by_archive,
 )
-from restore_intake.domain.queries import FilesQuery, glob_matches, literal_prefix, read_query, write_place
+from restore_intake.domain.globs import glob_matches, literal_prefix
+from restore_intake.domain.queries import FilesQuery, read_query, write_place
 
 NOW = datetime(2026, 7, 1, 10, 30, tzinfo=UTC)
 
@@ -80,16 +82,32 @@ def test_a_key_without_room_is_cut_and_completed_so_that_no_two_meet() -> None:
 
 
 def test_files_that_would_land_on_one_another_are_found() -> None:
-    [found] = collisions([version("x"), version("y"), version("x", bucket="c")], "p/")
+    [found] = collisions([version("x"), version("y"), version("x", bucket="c")], lambda found: f"p/{found.key}")
 
     assert (found.destination, found.sources) == ("p/x", ("s3://b/x", "s3://c/x"))
 
 
 def test_what_is_wanted_is_grouped_by_archive() -> None:
-    wanted = wanted_by_archive([version("b", "a2"), version("a", "a2"), version("c", "a1")], "p/")
+    wanted = wanted_by_archive(
+        [version("b", "a2"), version("a", "a2"), version("c", "a1")], lambda found: f"p/{found.key}"
+    )
 
     assert list(wanted) == ["a1", "a2"]
     assert [(file.key, file.destination) for file in wanted[ArchiveId("a2")]] == [("a", "p/a"), ("b", "p/b")]
+
+
+@pytest.mark.parametrize(
+    ("key", "name"),
+    [
+        ("2026/report.csv", "2026/report~20260701T103000Z-a1.csv"),
+        ("2026/archive.tar.gz", "2026/archive.tar~20260701T103000Z-a1.gz"),
+        ("README", "README~20260701T103000Z-a1"),
+        (".hidden", ".hidden~20260701T103000Z-a1"),
+        ("a.b/file", "a.b/file~20260701T103000Z-a1"),
+    ],
+)
+def test_a_versions_name_says_which_it_is_before_its_extension(key: str, name: str) -> None:
+    assert version_name(version(key)) == name
 
 
 @pytest.mark.parametrize(

@@ -71,7 +71,7 @@ class QuoteRestore:
             project.require_bucket(body.bucket_name)
         buckets = (body.bucket_name,) if body.bucket_name is not None else tuple(sorted(project.source_buckets))
         wanted = order(body, request_id=request_id, project=ProjectName(project.name), buckets=buckets, now=self.now())
-        quote = self._by_prefix(wanted, topic) if wanted.prefix is not None else self._by_names(wanted, topic)
+        quote = self._by_names(wanted, topic) if wanted.names else self._in_archives(wanted, topic)
         _refuse_high_cost(quote)
         return quote
 
@@ -100,20 +100,20 @@ class QuoteRestore:
             raise not_found("FilesNotFound", message, {"missing": list(found.missing)})
         return self._quote(wanted, topic, found)
 
-    def _by_prefix(self, wanted: RestoreOrder, topic: str) -> Quote:
+    def _in_archives(self, wanted: RestoreOrder, topic: str) -> Quote:
         ranges = [archive for bucket in wanted.buckets for archive in self.find.ranges(wanted, bucket)]
         if len(ranges) > MOST_ARCHIVES_READ or sum(archive.members for archive in ranges) > MOST_MEMBERS_READ:
             return _quote_unread(wanted, topic, ranges)
-        found = self.find.under_prefix(wanted, ranges)
+        found = self.find.in_archives(wanted, ranges)
         if not found.versions:
             if not wanted.allow_missing:
-                message = f"no archived file's key begins with {wanted.prefix!r}"
-                raise not_found("FilesNotFound", message, {"missing": [wanted.prefix]})
-            found = replace(found, missing=(wanted.prefix or "",))
+                message = f"no archive holds {wanted.wanted}"
+                raise not_found("FilesNotFound", message, {"missing": [wanted.wanted]})
+            found = replace(found, missing=(wanted.wanted,))
         return self._quote(wanted, topic, found)
 
     def _quote(self, wanted: RestoreOrder, topic: str, found: Found) -> Quote:
-        if same := collisions(found.versions, wanted.destination_prefix):
+        if same := collisions(found.versions, wanted.place):
             message = (
                 f"{len(same)} files would land on one another in the restore bucket: give bucket_name to say which"
             )
@@ -124,7 +124,7 @@ class QuoteRestore:
         return Quote(wanted, topic, found, estimate, found.missing)
 
     def _archives(self, wanted: RestoreOrder, found: Found) -> tuple[ArchiveToRead, ...]:
-        parts = wanted_by_archive(found.versions, wanted.destination_prefix)
+        parts = wanted_by_archive(found.versions, wanted.place)
         places = {
             archive_id: (found.headers[archive_id].vault_bucket, found.headers[archive_id].vault_key)
             for archive_id in parts
@@ -267,7 +267,7 @@ def planned_parts(
 ) -> tuple[PlannedPart, ...]:
     """One part for each archive that holds something wanted; `without` are the places in the restore bucket already promised."""
     parts: list[PlannedPart] = []
-    for archive_id, files in wanted_by_archive(found.versions, wanted.destination_prefix).items():
+    for archive_id, files in wanted_by_archive(found.versions, wanted.place).items():
         left = tuple(file for file in files if file.destination not in without)
         if left:
             header = found.headers[archive_id]

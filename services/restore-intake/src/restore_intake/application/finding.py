@@ -7,7 +7,7 @@ from typing import Any, Final
 from glaciate.catalog import CatalogHeader
 from glaciate.errors import conflict
 from glaciate.names import ArchiveId
-from restore_intake.domain.finding import ArchiveRange, FileVersion, newest, sealed_by
+from restore_intake.domain.finding import ArchiveRange, FileVersion, sealed_by
 from restore_intake.domain.ordering import RestoreOrder
 from restore_intake.ports import Catalogs, Index
 
@@ -40,31 +40,31 @@ class FindWanted:
         missing: list[str] = []
         ambiguous: list[dict[str, Any]] = []
         for name in order.names:
-            versions = _newest_of_few(self._of(order, name), all_matches=order.all_matches)
-            if not versions:
+            versions = self._of(order, name)
+            seen = list(versions if order.all_matches else _few(versions))
+            files = sorted({(version.key, version.bucket) for version in seen})
+            if not files:
                 missing.append(name)
-            elif len(versions) > 1 and not order.all_matches:
-                keys = [{"bucket": version.bucket, "key": version.key} for version in versions[:MOST_KEYS_LISTED]]
-                ambiguous.append({"name": name, "matches": keys, "more": len(versions) > MOST_KEYS_LISTED})
+            elif len(files) > 1 and not order.all_matches:
+                keys = [{"bucket": bucket, "key": key} for key, bucket in files[:MOST_KEYS_LISTED]]
+                ambiguous.append({"name": name, "matches": keys, "more": len(files) > MOST_KEYS_LISTED})
             else:
-                found += versions
+                found += seen
         if ambiguous:
             names = ", ".join(entry["name"] for entry in ambiguous)
-            message = (
-                f"several files match {names}: give full keys and bucket_name, or set all_matches to get every one"
-            )
+            how = "give full keys (one without a folder as glob) and bucket_name, or set all_matches to get every one"
+            message = f"several files match {names}: {how}"
             raise conflict("AmbiguousName", message, {"ambiguous": ambiguous})
-        wanted = newest(found)
+        wanted = order.choose(found)
         return Found(wanted, self.catalogs.headers(sorted({file.archive_id for file in wanted})), tuple(missing))
 
     def ranges(self, order: RestoreOrder, bucket: str, *, after: str | None = None) -> tuple[ArchiveRange, ...]:
-        """The archives of a bucket that may hold files under the order's prefix."""
-        found = self.index.ranges(order.project, bucket, order.prefix or "", after=after)
-        return tuple(archive for archive in found if sealed_by(archive.sealed_at, order.as_of))
+        """The archives of a bucket that may hold files that the order asks for other than by name."""
+        found = self.index.ranges(order.project, bucket, order.literal_prefix, after=after)
+        return tuple(archive for archive in found if order.reads(archive))
 
-    def under_prefix(self, order: RestoreOrder, ranges: Iterable[ArchiveRange]) -> Found:
-        """The newest version of each file under the order's prefix in these archives."""
-        prefix = order.prefix or ""
+    def in_archives(self, order: RestoreOrder, ranges: Iterable[ArchiveRange]) -> Found:
+        """What the order asks for, other than by name, in these archives."""
         headers: dict[ArchiveId, CatalogHeader] = {}
         found: list[FileVersion] = []
         for archive in ranges:
@@ -73,9 +73,9 @@ class FindWanted:
             found += (
                 FileVersion(archive.bucket, member.key, member.size, archive.sealed_at, archive.archive_id)
                 for member in catalog.members
-                if member.key.startswith(prefix)
+                if order.matches(member.key)
             )
-        return Found(newest(found), headers)
+        return Found(order.choose(found), headers)
 
     def _of(self, order: RestoreOrder, name: str) -> Iterator[FileVersion]:
         if "/" in name:
@@ -91,15 +91,11 @@ class FindWanted:
                 yield version
 
 
-def _newest_of_few(versions: Iterable[FileVersion], *, all_matches: bool) -> tuple[FileVersion, ...]:
-    """The newest version of each file; unless all are wanted, no more than are needed to say that the name means too many."""
-    if all_matches:
-        return newest(versions)
-    seen: list[FileVersion] = []
+def _few(versions: Iterable[FileVersion]) -> Iterator[FileVersion]:
+    """The versions of no more files than are needed to say that a name means too many."""
     files: set[tuple[str, str]] = set()
     for version in versions:
-        seen.append(version)
         files.add((version.bucket, version.key))
+        yield version
         if len(files) > MOST_KEYS_LISTED:
-            break
-    return newest(seen)
+            return

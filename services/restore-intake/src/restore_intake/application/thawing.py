@@ -72,18 +72,18 @@ class ResolveRequest:
 
     def __call__(self, request: Request) -> bool:
         """True when every part is recorded; False where more is left for another message."""
-        if request.order.prefix is None:
+        if request.order.names:
             found = self.find.by_names(request.order.model_copy(update={"all_matches": True}))
             self._record(request, found)
             self.requests.resolved(request.request_id, missing=found.missing)
             return True
-        if not self._resolve_prefix(request):
+        if not self._resolve_archives(request):
             return False
         nothing = not self.requests.parts(request.request_id, limit=1)
-        self.requests.resolved(request.request_id, missing=(request.order.prefix,) if nothing else ())
+        self.requests.resolved(request.request_id, missing=(request.order.wanted,) if nothing else ())
         return True
 
-    def _resolve_prefix(self, request: Request) -> bool:
+    def _resolve_archives(self, request: Request) -> bool:
         left = ARCHIVES_PER_MESSAGE
         done_bucket, _slash, done_key = (request.resolved_to or "").partition("/")
         for bucket in request.order.buckets:
@@ -94,7 +94,7 @@ class ResolveRequest:
                 if left <= 0:
                     return False
                 left -= len(cluster)
-                self._record(request, self.find.under_prefix(request.order, cluster))
+                self._record(request, self.find.in_archives(request.order, cluster))
                 self.requests.resolved_to(request.request_id, f"{bucket}/{_end(cluster)}")
         return True
 

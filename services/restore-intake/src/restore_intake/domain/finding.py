@@ -1,7 +1,7 @@
 """Which version of which file is wanted, and where it is to appear."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
@@ -55,6 +55,9 @@ def sealed_by(moment: datetime, as_of: datetime | None) -> bool:
     return as_of is None or int(moment.timestamp()) <= int(as_of.timestamp())
 
 
+Place = Callable[[FileVersion], str]
+
+
 def newest(versions: Iterable[FileVersion]) -> tuple[FileVersion, ...]:
     """The newest version of each file, in order of their keys."""
     found: dict[tuple[str, str], FileVersion] = {}
@@ -98,17 +101,26 @@ class Collision:
     sources: tuple[str, ...]
 
 
-def collisions(versions: Sequence[FileVersion], prefix: str) -> tuple[Collision, ...]:
+def version_name(version: FileVersion) -> str:
+    """A key that says which version it is: when it was sealed, and in which archive, before its extension."""
+    head, slash, name = version.key.rpartition("/")
+    stem, dot, extension = name.rpartition(".")
+    if not stem:
+        stem, dot, extension = name, "", ""
+    return f"{head}{slash}{stem}~{version.sealed_at:%Y%m%dT%H%M%SZ}-{version.archive_id}{dot}{extension}"
+
+
+def collisions(versions: Sequence[FileVersion], place: Place) -> tuple[Collision, ...]:
     """The files of a request that would land on one another."""
     by_place: dict[str, list[str]] = defaultdict(list)
     for version in versions:
-        by_place[destination(prefix, version.key)].append(version.address)
-    return tuple(Collision(place, tuple(sources)) for place, sources in by_place.items() if len(sources) > 1)
+        by_place[place(version)].append(version.address)
+    return tuple(Collision(where, tuple(sources)) for where, sources in by_place.items() if len(sources) > 1)
 
 
-def wanted_by_archive(versions: Iterable[FileVersion], prefix: str) -> dict[ArchiveId, tuple[WantedFile, ...]]:
+def wanted_by_archive(versions: Iterable[FileVersion], place: Place) -> dict[ArchiveId, tuple[WantedFile, ...]]:
     """What is wanted of each archive, in order of the archives' ids; the files of each in order of their keys."""
     parts: dict[ArchiveId, list[WantedFile]] = defaultdict(list)
     for version in versions:
-        parts[version.archive_id].append(WantedFile(version.key, destination(prefix, version.key), version.size))
+        parts[version.archive_id].append(WantedFile(version.key, place(version), version.size))
     return {archive_id: tuple(sorted(parts[archive_id], key=lambda file: file.key)) for archive_id in sorted(parts)}

@@ -1,16 +1,18 @@
 """A restore request with nothing left open, and how it stands."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from glaciate.names import ArchiveId, ProjectName, RequestId
+from glaciate.names import ArchiveId, JobId, ProjectName, RequestId, job_of
 from glaciate.parts import WantedFile
 from glaciate.requests import RestoreRequest, Tier
 from glaciate.restores import RequestState
+from restore_intake.domain.finding import ArchiveRange, FileVersion, destination, newest, sealed_by, version_name
+from restore_intake.domain.globs import glob_matches, literal_prefix
 
 _LONGEST_WANTED = 1024
 
@@ -24,6 +26,10 @@ class RestoreOrder(BaseModel):
     buckets: tuple[str, ...]
     names: tuple[str, ...] = ()
     prefix: str | None = None
+    glob: str | None = None
+    archive_id: ArchiveId | None = None
+    job_id: JobId | None = None
+    all_versions: bool = False
     as_of: datetime
     tier: Tier
     days: int
@@ -35,9 +41,41 @@ class RestoreOrder(BaseModel):
     @property
     def wanted(self) -> str:
         """What is asked for, for people."""
-        under = f"everything under {self.prefix}" if self.prefix else "everything"
-        text = under if self.prefix is not None else ", ".join(self.names)
+        text = ", ".join(self.names) or self._many()
         return text if len(text) <= _LONGEST_WANTED else f"{text[: _LONGEST_WANTED - 1]}…"
+
+    def _many(self) -> str:
+        if self.glob is not None:
+            return f"everything like {self.glob}"
+        if self.archive_id is not None:
+            return f"everything in archive {self.archive_id}"
+        if self.job_id is not None:
+            return f"everything that job {self.job_id} archived"
+        return f"everything under {self.prefix}" if self.prefix else "everything"
+
+    @property
+    def literal_prefix(self) -> str:
+        """What every key begins with that is asked for other than by name."""
+        return literal_prefix(self.glob) if self.glob is not None else self.prefix or ""
+
+    def matches(self, key: str) -> bool:
+        """Whether a key is asked for other than by name."""
+        return glob_matches(self.glob, key) if self.glob is not None else key.startswith(self.prefix or "")
+
+    def reads(self, archive: ArchiveRange) -> bool:
+        """Whether an archive is one to look into."""
+        is_it = self.archive_id in {None, archive.archive_id} and self.job_id in {None, job_of(archive.archive_id)}
+        return is_it and sealed_by(archive.sealed_at, self.as_of)
+
+    def choose(self, versions: Iterable[FileVersion]) -> tuple[FileVersion, ...]:
+        """The versions that are asked for, in order of their keys: the newest of each file, or all."""
+        if not self.all_versions:
+            return newest(versions)
+        return tuple(sorted(set(versions), key=lambda version: (version.key, version.bucket, version.age)))
+
+    def place(self, version: FileVersion) -> str:
+        """Where a version appears in the restore bucket."""
+        return destination(self.destination_prefix, version_name(version) if self.all_versions else version.key)
 
 
 def order(
@@ -49,6 +87,10 @@ def order(
         buckets=buckets,
         names=tuple(dict.fromkeys(request.filename)),
         prefix=request.prefix,
+        glob=request.glob,
+        archive_id=ArchiveId(request.archive_id) if request.archive_id else None,
+        job_id=JobId(request.job_id) if request.job_id else None,
+        all_versions=request.versions == "all",
         as_of=as_utc(request.as_of) if request.as_of else now,
         tier=request.retrieval_tier,
         days=request.days,

@@ -1,18 +1,15 @@
 """The query strings of the calls that list, and their page tokens."""
 
 import base64
-import re
 from collections.abc import Mapping
-from fnmatch import translate
-from functools import cache
 from typing import Final, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from glaciate.errors import invalid
 from glaciate.requests import BucketField, ProjectField
+from restore_intake.domain.globs import glob_matches, literal_prefix
 
-_WILDCARD: Final = re.compile(r"[*?\[]")
 _NOT_OURS: Final = "next_token is not one that this call gave"
 Query = TypeVar("Query", bound=BaseModel)
 
@@ -109,19 +106,3 @@ def read_query(model: type[Query], parameters: Mapping[str, str] | None) -> Quer
         ]
         listed = "; ".join(f"{field['field']}: {field['reason']}" for field in fields)
         raise invalid(f"the query does not fit: {listed}", fields) from error
-
-
-def literal_prefix(glob: str) -> str:
-    """The part of a glob before its first wildcard."""
-    found = _WILDCARD.search(glob)
-    return glob[: found.start()] if found else glob
-
-
-@cache
-def _pattern(glob: str) -> re.Pattern[str]:
-    return re.compile(translate(glob))
-
-
-def glob_matches(glob: str, key: str) -> bool:
-    """`*` is any characters (slashes too), `?` one, `[abc]`, `[a-z]` and `[!a]` one of these; as in `include` and `exclude`."""
-    return _pattern(glob).match(key) is not None
