@@ -9,6 +9,7 @@ import sys
 import pytest
 
 import packer
+from fakes.lambda_context import FakeLambdaContext
 
 
 def test_importing_needs_no_environment_and_makes_no_client() -> None:
@@ -38,4 +39,4 @@ def test_the_handler_answers_how_many_workers_it_started(monkeypatch: pytest.Mon
     bootstrap = importlib.import_module("packer.bootstrap")
     monkeypatch.setattr(bootstrap, "launcher", lambda: lambda: 3)
 
-    assert handler.launch({}, None) == {"started": 3}
+    assert handler.launch({}, FakeLambdaContext()) == {"started": 3}

@@ -4,10 +4,11 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from glaciate.telemetry import entry_point
 from packer import bootstrap
 
 
-def launch(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
+@entry_point
+def launch(_event: dict[str, Any], _context: LambdaContext) -> dict[str, int]:
     """On `ArchiveJobAccepted.v1`, and every minute."""
-    del event, context
     return {"started": bootstrap.launcher()()}
