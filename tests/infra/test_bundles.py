@@ -23,12 +23,18 @@ assert not outside, outside
 """
 
 
+def built(*options: str) -> str:
+    """Builds what has changed; answers what it said."""
+    uv = shutil.which("uv", path=str(ROOT / ".tools" / "bin")) or shutil.which("uv")
+    assert uv, "uv is neither in .tools nor on the PATH: run `make setup`"
+    command = [sys.executable, "infra/build/build.py", "--uv", uv, *options]
+    return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.strip()
+
+
 @pytest.fixture(scope="module")
 def build() -> Path:
     """The build folder, with what has changed built again."""
-    uv = shutil.which("uv", path=f"{ROOT / '.tools' / 'bin'}:{sys.prefix}/bin") or shutil.which("uv")
-    assert uv, "uv is neither in .tools nor on the PATH: run `make setup`"
-    subprocess.run([sys.executable, "infra/build/build.py", "--uv", uv], cwd=ROOT, check=True, capture_output=True)
+    built()
     return ROOT / "build"
 
 
@@ -92,10 +98,19 @@ def test_an_image_is_built_from_the_locked_packages_and_our_wheels_and_runs_as_n
 
 
 def test_building_again_builds_nothing(build: Path) -> None:
-    uv = shutil.which("uv", path=f"{ROOT / '.tools' / 'bin'}:{sys.prefix}/bin") or shutil.which("uv") or "uv"
+    assert built() == "nothing to build: everything is current"
 
-    said = subprocess.run(
-        [sys.executable, "infra/build/build.py", "--uv", uv], cwd=ROOT, check=True, capture_output=True, text=True
-    )
 
-    assert said.stdout.strip() == "nothing to build: everything is current"
+@pytest.mark.slow
+@pytest.mark.parametrize("function", functions(), ids=str)
+def test_for_aws_the_templates_lie_beside_bundles_for_lambda(function: Resource) -> None:
+    built("--aws")
+    templates = ROOT / "build" / "aws" / "infra"
+
+    bundle = templates / "services" / function.properties["CodeUri"]
+
+    machine_code = [path.name for path in bundle.rglob("*.so")]
+    assert (templates / "template.yaml").read_bytes() == (ROOT / "infra" / "template.yaml").read_bytes()
+    assert (bundle / function.template.replace("-", "_") / "handler.py").is_file()
+    assert machine_code
+    assert all("cpython-313-aarch64-linux-gnu" in name or name.endswith(".abi3.so") for name in machine_code)
