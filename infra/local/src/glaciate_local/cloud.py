@@ -162,6 +162,7 @@ def stop(settings: LocalSettings, *, keep: bool) -> str:
         settings.server_json.unlink(missing_ok=True)
     if keep:
         settings.local_json.unlink(missing_ok=True)
+        shutil.rmtree(settings.temporary, ignore_errors=True)
         return f"{said}; its logs are in {settings.directory}"
     if settings.marker.exists() or server is not None:
         shutil.rmtree(settings.directory)
