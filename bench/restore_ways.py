@@ -90,7 +90,7 @@ def _unpacking() -> "object":
 
 
 def _ours(archive: ArchiveId, keys: list[str], *, written: bool, keep: bool = True) -> Work:
-    from unpacker.application import Outcomes, Want, pick
+    from unpacker.application import Outcomes, Want
 
     unpacking = _unpacking()
     wants = {key: (Want(RequestId("r-benchmark"), WantedFile(key, key, 0)),) for key in keys}
@@ -99,12 +99,12 @@ def _ours(archive: ArchiveId, keys: list[str], *, written: bool, keep: bool = Tr
 
     def work() -> dict[str, float]:
         outcomes = Outcomes()
-        contents = pick(unpacking.catalogs.read(archive), frozenset(keys))
-        unpack(contents, wants, outcomes)
+        excerpt = unpacking.catalogs.read(archive, frozenset(keys))
+        unpack(excerpt, wants, outcomes)
         failed = [want for (want,) in wants.values() if outcomes.result(want).state != "RESTORED"]
         assert not failed, f"{len(failed)} of {len(keys)} files were not restored"
         assert written or in_hand.count == len(keys)
-        return {"member_bytes": sum(member.compressed_size for member in contents.members.values())}
+        return {"member_bytes": sum(member.compressed_size for member in excerpt.members.values())}
 
     return work
 
