@@ -1,15 +1,11 @@
-"""The packer's modules in an empty environment, and the launcher's handler."""
+"""The packer's modules in an empty environment."""
 
-import importlib
 import os
 import pkgutil
 import subprocess
 import sys
 
-import pytest
-
 import packer
-from fakes.lambda_context import FakeLambdaContext
 
 
 def test_importing_needs_no_environment_and_makes_no_client() -> None:
@@ -32,11 +28,3 @@ def test_the_launchers_modules_need_neither_codecs_nor_obstore() -> None:
     done = subprocess.run([sys.executable, "-c", code], env={"PATH": os.environ["PATH"]}, check=False)
 
     assert done.returncode == 0
-
-
-def test_the_handler_answers_how_many_workers_it_started(monkeypatch: pytest.MonkeyPatch) -> None:
-    handler = importlib.import_module("packer.handler")
-    bootstrap = importlib.import_module("packer.bootstrap")
-    monkeypatch.setattr(bootstrap, "launcher", lambda: lambda: 3)
-
-    assert handler.launch({}, FakeLambdaContext()) == {"started": 3}
