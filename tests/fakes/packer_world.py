@@ -12,7 +12,7 @@ from typing import Any
 
 from awscrt.checksums import crc64nvme
 
-from glaciate.catalog import Catalog, Member, Skipped, read_catalog
+from glaciate.catalog import Member, Skipped, read_catalog
 from glaciate.contracts import Command, Event
 from glaciate.errors import Busy
 from glaciate.events import ArchiveJobCompleted
@@ -24,6 +24,7 @@ from packer.application import CloseJob, Pack, Plan
 from packer.domain.archives import (
     Archive,
     ArchiveState,
+    CatalogEntry,
     Draft,
     Job,
     JobState,
@@ -479,11 +480,14 @@ class FakeCatalogs:
         found = self.world.catalogs.get(archive_id)
         return found[1] if found else None
 
-    def read(self, archive_id: ArchiveId, seal: Seal) -> Catalog:
+    def entries(self, archive_id: ArchiveId, seal: Seal) -> Iterator[CatalogEntry | Skipped]:
         catalog, draft = self.world.catalogs[archive_id]
         if not draft.became(seal):
             raise CatalogOfAnother(archive_id)
-        return read_catalog(catalog)
+        whole = read_catalog(catalog)
+        for member in whole.members:
+            yield CatalogEntry(member.key, member.size, member.etag)
+        yield from whole.skipped
 
 
 @dataclass

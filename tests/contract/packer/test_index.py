@@ -1,19 +1,25 @@
 """Index rows: what the fast writer writes is what the model reads, and small."""
 
+import json
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
+from uuid import uuid4
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 from moto import mock_aws
 
 from fakes.packer_world import JOB
-from glaciate import tables
+from glaciate import aws, tables
+from glaciate.errors import Transient
 from glaciate.names import ArchiveId, ProjectName
 from glaciate.tables import FileRow, file_hash_key, file_range_prefix, read_file_stamp, split_key
-from packer.adapters.index import DynamoFileIndex, file_items
+from glaciate_local.cloud import Server
+from packer import bootstrap
+from packer.adapters.index import DynamoFileIndex, Refused, Send, file_items
 from packer.domain.archives import Archive, ArchiveState
 
 SEALED_AT = datetime(2026, 7, 1, 12, tzinfo=UTC)
@@ -45,23 +51,31 @@ KEYS = {
 }
 
 
+@dataclass
+class Table:
+    """DynamoDB as moto plays it; `send` is how the index reaches it."""
+
+    dynamodb: Any
+
+    def send(self, body: bytes) -> bytes:
+        answer = self.dynamodb.batch_write_item(**json.loads(body))
+        return json.dumps({"UnprocessedItems": answer["UnprocessedItems"]}).encode()
+
+
 @pytest.fixture
-def dynamodb() -> Iterator[Any]:
+def table() -> Iterator[Table]:
     with mock_aws():
         tables.bind(files="files")
         FileRow.create_table(billing_mode="PAY_PER_REQUEST")
-        yield boto3.client("dynamodb")
+        yield Table(boto3.client("dynamodb"))
 
 
-def add(dynamodb: Any, files: dict[str, int], archive: Archive = ARCHIVE) -> None:
-    index = DynamoFileIndex(dynamodb, "files", patience_seconds=5)
-    index.add(archive, files.items(), sealed_at=SEALED_AT)
+def add(send: Send, files: dict[str, int], *, table_name: str = "files") -> None:
+    DynamoFileIndex(send, table_name, patience_seconds=5).add(ARCHIVE, files.items(), sealed_at=SEALED_AT)
 
 
-def test_the_model_reads_back_what_was_written(dynamodb: Any) -> None:
-    add(dynamodb, {key: len(key) for key in KEYS})
-
-    for key in KEYS:
+def assert_found(keys: set[str]) -> None:
+    for key in keys:
         head, base = split_key(key)
         prefix, is_cut = file_range_prefix("source", head)
         (row,) = FileRow.query(file_hash_key("demo", base), FileRow.d.startswith(prefix))
@@ -70,38 +84,62 @@ def test_the_model_reads_back_what_was_written(dynamodb: Any) -> None:
         assert (sealed_at, archive_id) == (SEALED_AT, ARCHIVE.archive_id)
 
 
-def test_writing_twice_stores_once(dynamodb: Any) -> None:
-    add(dynamodb, {f"in/{number}": number for number in range(120)})
-    add(dynamodb, {f"in/{number}": number for number in range(120)})
+def test_the_model_reads_back_what_was_written(table: Table) -> None:
+    add(table.send, {key: len(key) for key in KEYS})
+
+    assert_found(KEYS)
+
+
+def test_writing_twice_stores_once(table: Table) -> None:
+    add(table.send, {f"in/{number}": number for number in range(120)})
+    add(table.send, {f"in/{number}": number for number in range(120)})
 
     assert FileRow.count() == 120
 
 
-class Reluctant:
-    """DynamoDB that takes only part of each batch, and is throttled now and then."""
+def test_unprocessed_items_and_throttling_are_tried_again_until_none_is_left(table: Table) -> None:
+    calls: list[int] = []
 
-    def __init__(self, dynamodb: Any) -> None:
-        self.dynamodb = dynamodb
-        self.calls = 0
+    def reluctantly(body: bytes) -> bytes:
+        """Takes only part of each batch, and is throttled now and then."""
+        calls.append(len(body))
+        if len(calls) % 5 == 0:
+            raise Refused("ThrottlingException")
+        items = json.loads(body)["RequestItems"]["files"]
+        table.send(json.dumps({"RequestItems": {"files": items[:10]}}).encode())
+        return json.dumps({"UnprocessedItems": {"files": items[10:]} if items[10:] else {}}).encode()
 
-    def batch_write_item(self, *, RequestItems: Any) -> Any:  # noqa: N803 - boto3's name
-        self.calls += 1
-        if self.calls % 5 == 0:
-            from botocore.exceptions import ClientError
-
-            raise ClientError({"Error": {"Code": "ThrottlingException", "Message": "slow down"}}, "BatchWriteItem")
-        ((table, items),) = RequestItems.items()
-        taken, left = items[:10], items[10:]
-        self.dynamodb.batch_write_item(RequestItems={table: taken})
-        return {"UnprocessedItems": {table: left} if left else {}}
-
-
-def test_unprocessed_items_and_throttling_are_tried_again_until_none_is_left(dynamodb: Any) -> None:
-    reluctant = Reluctant(dynamodb)
-
-    add(reluctant, {f"in/{number}": number for number in range(60)})
+    add(reluctantly, {f"in/{number}": number for number in range(60)})
 
     assert FileRow.count() == 60
+    assert len(calls) > 6
+
+
+def test_rows_that_are_never_taken_leave_the_work_for_later() -> None:
+    def never(_body: bytes) -> bytes:
+        raise Refused("ThrottlingException")
+
+    with pytest.raises(Transient):
+        DynamoFileIndex(never, "files", patience_seconds=0.01).add(ARCHIVE, [("in/a", 1)], sealed_at=SEALED_AT)
+
+
+@pytest.mark.cloud
+def test_a_signed_request_is_taken_and_a_wrong_one_is_told(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = f"files-{uuid4().hex[:8]}"
+    monkeypatch.setenv("AWS_ENDPOINT_URL", server.endpoint)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", server.root_access_key_id)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", server.root_secret_access_key)
+    tables.bind(files=name)
+    FileRow.create_table(billing_mode="PAY_PER_REQUEST")
+    aws.dynamodb.cache_clear()
+    send = bootstrap.batch_writer()
+    aws.dynamodb.cache_clear()
+
+    add(send, {key: len(key) for key in KEYS}, table_name=name)
+
+    assert_found(KEYS)
+    with pytest.raises(ClientError, match="ResourceNotFoundException"):
+        add(send, {"in/a": 1}, table_name="nobody-made-this")
 
 
 def size_by_dynamodbs_rules(item: dict[str, dict[str, Any]]) -> int:
@@ -123,8 +161,9 @@ def size_by_dynamodbs_rules(item: dict[str, dict[str, Any]]) -> int:
 def test_a_row_takes_at_most_120_bytes_on_top_of_its_key(key: str) -> None:
     archive = replace(ARCHIVE, project=ProjectName("p" * 20), bucket="b" * 63)
 
-    (item,) = file_items(archive, [(key, 5 * 1024**4)], sealed_at=SEALED_AT)
+    (text,) = file_items(archive, [(key, 5 * 1024**4)], sealed_at=SEALED_AT)
 
+    item = json.loads(text)
     assert size_by_dynamodbs_rules(item) <= len(key.encode()) + 120
     assert len(item["d"]["S"].encode()) <= 1024
     assert len(item["n"]["S"].encode()) <= 2048

@@ -8,10 +8,10 @@ import pytest
 
 from contract.packer.conftest import Ground
 from fakes.packer_world import JOB, START, FakeObject
-from glaciate.catalog import Catalog, CatalogHeader, Skipped, compress, write_catalog
+from glaciate.catalog import Catalog, CatalogHeader, Member, Skipped, compress, write_catalog
 from glaciate.names import ArchiveId, ProjectName
 from packer.adapters.vault import part_size_for
-from packer.domain.archives import Draft, Seal
+from packer.domain.archives import CatalogEntry, Draft, Seal
 from packer.domain.sources import SourceFile, plan_line
 from packer.ports import ArchiveAlreadyDifferent, CatalogOfAnother, LostRace
 
@@ -107,11 +107,15 @@ def test_a_catalog_comes_back_with_what_the_object_must_be(ground: Ground) -> No
     draft = Draft(size_bytes=5, checksum="abc=", members=2, bytes_in=9)
     assert ground.catalogs.draft(ARCHIVE) is None
 
-    written = ground.catalogs.put(ARCHIVE, compress(write_catalog(Catalog(header, ()))), draft, replacing=None)
+    member = Member("in/a", "in/a", 40, 3, 9, 8, 7, '"e"', None, START)
+    catalog = Catalog(header, (member,), (Skipped("in/b", "gone"),))
+
+    written = ground.catalogs.put(ARCHIVE, compress(write_catalog(catalog)), draft, replacing=None)
 
     assert ground.catalogs.draft(ARCHIVE) == draft
     assert ground.catalogs.version(ARCHIVE) == written
-    assert ground.catalogs.read(ARCHIVE, Seal(5, "abc=", 2, 9, NOW)).header == header
+    told = list(ground.catalogs.entries(ARCHIVE, Seal(5, "abc=", 2, 9, NOW)))
+    assert told == [CatalogEntry("in/a", 9, '"e"'), Skipped("in/b", "gone")]
     nothing = Draft(0, None, 0, 0)
     ground.catalogs.put(ARCHIVE, compress(write_catalog(Catalog(header, (), GONE))), nothing, replacing=written)
     assert ground.catalogs.draft(ARCHIVE) == nothing
@@ -136,7 +140,7 @@ def test_a_catalog_that_tells_of_another_object_is_not_read(ground: Ground, seal
     ground.catalogs.put(ARCHIVE, compress(write_catalog(Catalog(header, ()))), Draft(5, "abc=", 2, 9), replacing=None)
 
     with pytest.raises(CatalogOfAnother):
-        ground.catalogs.read(ARCHIVE, seal)
+        next(ground.catalogs.entries(ARCHIVE, seal))
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from obstore.store import S3Store
 
     from glaciate.worker_loop import Worker
+    from packer.adapters.index import SignedBatchWriter
 
 
 @cache
@@ -76,7 +77,7 @@ def worker() -> "Worker":
             parts_in_flight=settings.parts_in_flight,
         ),
         catalogs=S3Catalogs(s3, settings.vault_bucket),
-        index=DynamoFileIndex(aws.dynamodb(), settings.files_table),
+        index=DynamoFileIndex(batch_writer(), settings.files_table),
         bus=bus,
         close=close,
         now=utc_now,
@@ -87,6 +88,23 @@ def worker() -> "Worker":
         use_cases={PlanArchives: plan, PackArchive: pack},
         idle_seconds=settings.idle_seconds,
     )
+
+
+def batch_writer() -> "SignedBatchWriter":
+    """DynamoDB's BatchWriteItem, at the endpoint and with the certificates that boto3 would use."""
+    import botocore.session
+    from botocore.httpsession import URLLib3Session
+
+    from packer.adapters.index import SignedBatchWriter
+
+    session = botocore.session.get_session()
+    credentials = session.get_credentials()
+    if credentials is None:
+        msg = "there are no AWS credentials"
+        raise RuntimeError(msg)
+    meta = aws.dynamodb().meta
+    http = URLLib3Session(verify=session.get_config_variable("ca_bundle") or True, timeout=60, max_pool_connections=8)
+    return SignedBatchWriter(meta.endpoint_url, meta.region_name, credentials, http)
 
 
 def stores(endpoint_url: str | None) -> Callable[[str], "S3Store"]:

@@ -5,13 +5,13 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Protocol
 
-from glaciate.catalog import Catalog, Skipped
+from glaciate.catalog import Skipped
 from glaciate.errors import Busy, GlaciateError, Permanent
 from glaciate.events import ArchiveJobCompleted
 from glaciate.messages import PackArchive
 from glaciate.names import ArchiveId, JobId
 from glaciate.requests import Compression
-from packer.domain.archives import Archive, Draft, Job, NewArchive, Seal, StoredObject
+from packer.domain.archives import Archive, CatalogEntry, Draft, Job, NewArchive, Seal, StoredObject
 from packer.domain.planning import Span
 from packer.domain.sources import Description, ReadFile, SourceFile, SourceState
 
@@ -166,8 +166,8 @@ class Catalogs(Protocol):
     def draft(self, archive_id: ArchiveId) -> Draft | None:
         """What an earlier attempt was about to complete."""
 
-    def read(self, archive_id: ArchiveId, seal: Seal) -> Catalog:
-        """The catalog of the sealed object and of no other; raises `CatalogOfAnother`."""
+    def entries(self, archive_id: ArchiveId, seal: Seal) -> Iterator[CatalogEntry | Skipped]:
+        """What the catalog of the sealed object, and of no other, tells, as it is stored; raises `CatalogOfAnother`."""
 
 
 class FileIndex(Protocol):

@@ -1,61 +1,109 @@
-"""The index: a row a member, written in batches of 25 by several threads."""
+"""The index: a row a member, written in batches of 25 by several threads.
+
+botocore's way of writing an item takes as much time as reading the file it stands for; here a batch is JSON that is put
+together at once and sent as one signed request.
+"""
 
 import random
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-from botocore.exceptions import ClientError
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+from botocore.exceptions import ClientError, HTTPClientError
+from botocore.httpsession import URLLib3Session
+from pydantic_core import from_json, to_json
 
 from glaciate.errors import Transient
 from glaciate.tables import file_hash_key, file_range_prefix, file_stamp, split_key
 from glaciate.telemetry import logger
-from packer.adapters.objects import error_code
 from packer.domain.archives import Archive
 
-if TYPE_CHECKING:
-    from mypy_boto3_dynamodb import DynamoDBClient
+Send = Callable[[bytes], bytes]
 
 _BATCH: Final = 25  # BatchWriteItem's limit
 _LONGEST_PAUSE_SECONDS: Final = 20.0
 _THROTTLED: Final = frozenset(
     {"ProvisionedThroughputExceededException", "ThrottlingException", "RequestLimitExceeded", "InternalServerError"}
 )
+_NOTHING_LEFT: Final = b'{"UnprocessedItems":{}}'
 
 
-def file_items(
-    archive: Archive, files: Iterable[tuple[str, int]], *, sealed_at: datetime
-) -> Iterator[dict[str, dict[str, Any]]]:
+class Refused(Exception):
+    """DynamoDB did not take a batch now, and may later."""
+
+
+@dataclass(frozen=True, slots=True)
+class SignedBatchWriter:
+    """BatchWriteItem as one signed request: JSON in, JSON out. Credentials are asked for each time, for they are renewed."""
+
+    endpoint_url: str
+    region: str
+    credentials: Credentials
+    http: URLLib3Session
+
+    def __call__(self, body: bytes) -> bytes:
+        """The answer's body.
+
+        Raises:
+            Refused: throttled, a fault of the service, or a connection that broke.
+            ClientError: anything else, which trying again does not mend.
+        """
+        request = AWSRequest(
+            "POST",
+            f"{self.endpoint_url}/",
+            data=body,
+            headers={
+                "Content-Type": "application/x-amz-json-1.0",
+                "X-Amz-Target": "DynamoDB_20120810.BatchWriteItem",
+            },
+        )
+        SigV4Auth(self.credentials.get_frozen_credentials(), "dynamodb", self.region).add_auth(request)
+        try:
+            answer = self.http.send(request.prepare())
+        except HTTPClientError as error:
+            raise Refused(str(error)) from error
+        content: bytes = answer.content
+        if answer.status_code == 200:
+            return content
+        if answer.status_code >= 500:
+            msg = f"{answer.status_code}"
+            raise Refused(msg)
+        told = from_json(content)
+        code = str(told.get("__type", "")).rpartition("#")[2]
+        if code in _THROTTLED:
+            raise Refused(code)
+        raise ClientError({"Error": {"Code": code, "Message": str(told)}}, "BatchWriteItem")
+
+
+def file_items(archive: Archive, files: Iterable[tuple[str, int]], *, sealed_at: datetime) -> Iterator[bytes]:
     """What `glaciate.tables.FileRow` stores, as DynamoDB's own JSON."""
     stamp = file_stamp(sealed_at, archive.archive_id)
     last_head: str | None = None
-    range_key, is_cut = "", False
+    range_json = cut = b""
     for key, size in files:
         head, base = split_key(key)
         if head != last_head:
             start, is_cut = file_range_prefix(archive.bucket, head)
-            range_key, last_head = start + stamp, head
-        item: dict[str, dict[str, Any]] = {
-            "n": {"S": file_hash_key(archive.project, base)},
-            "d": {"S": range_key},
-            "s": {"N": str(size)},
-        }
-        if is_cut:
-            item["c"] = {"BOOL": True}
-        yield item
+            range_json, last_head = to_json(start + stamp), head
+            cut = b',"c":{"BOOL":true}' if is_cut else b""
+        hash_json = to_json(file_hash_key(archive.project, base))
+        yield b'{"n":{"S":%b},"d":{"S":%b},"s":{"N":"%d"}%b}' % (hash_json, range_json, size, cut)
 
 
 @dataclass(frozen=True, slots=True)
 class DynamoFileIndex:
     """The files table. Unprocessed items and throttling are answered with patience: one hot name takes 1,000 rows a second."""
 
-    dynamodb: "DynamoDBClient"
+    send: Send
     table_name: str
     threads: int = 4
     patience_seconds: float = 900.0
@@ -65,32 +113,34 @@ class DynamoFileIndex:
         items = file_items(archive, files, sealed_at=sealed_at)
         stop = threading.Event()
         in_flight: deque[Future[None]] = deque()
-        with ThreadPoolExecutor(self.threads, thread_name_prefix="index") as threads:
-            try:
-                while batch := list(islice(items, _BATCH)):
-                    if len(in_flight) >= 2 * self.threads:
-                        in_flight.popleft().result()
-                    in_flight.append(threads.submit(self._write, batch, stop))
-                while in_flight:
+        threads = ThreadPoolExecutor(self.threads, thread_name_prefix="index")
+        try:
+            while batch := list(islice(items, _BATCH)):
+                if len(in_flight) >= 2 * self.threads:
                     in_flight.popleft().result()
-            except BaseException:
-                stop.set()
-                threads.shutdown(wait=False, cancel_futures=True)
-                raise
+                in_flight.append(threads.submit(self._write, batch, stop))
+            while in_flight:
+                in_flight.popleft().result()
+        finally:
+            stop.set()
+            threads.shutdown(wait=True, cancel_futures=True)
 
-    def _write(self, items: list[dict[str, dict[str, Any]]], stop: threading.Event) -> None:
-        pending: Any = {self.table_name: [{"PutRequest": {"Item": item}} for item in items]}
+    def _write(self, items: list[bytes], stop: threading.Event) -> None:
+        table = to_json(self.table_name)
+        puts = b",".join([b'{"PutRequest":{"Item":%b}}' % item for item in items])
+        body = b'{"RequestItems":{%b:[%b]}}' % (table, puts)
         deadline = time.monotonic() + self.patience_seconds
         pause = 0.05
         while True:
             try:
-                pending = self.dynamodb.batch_write_item(RequestItems=pending).get("UnprocessedItems")
-            except ClientError as error:
-                if error_code(error) not in _THROTTLED:
-                    raise
-                logger().warning("index throttled", extra={"reason": error_code(error)})
-            if not pending:
-                return
+                answer = self.send(body)
+            except Refused as refused:
+                logger().warning("index rows refused for now", extra={"reason": str(refused)})
+            else:
+                left: Any = {} if answer == _NOTHING_LEFT else from_json(answer).get("UnprocessedItems")
+                if not left:
+                    return
+                body = to_json({"RequestItems": left})
             if time.monotonic() > deadline:
                 raise Transient(f"DynamoDB did not take index rows for {self.patience_seconds} seconds")
             if stop.wait(pause * random.uniform(0.5, 1)):  # noqa: S311 - no secret depends on it

@@ -9,10 +9,11 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
 from botocore.exceptions import ClientError
+from pydantic_core import from_json
 
-from glaciate.catalog import Catalog, read_catalog
+from glaciate.catalog import Skipped
 from glaciate.names import ArchiveId, JobId, catalog_key, plan_key, skipped_prefix
-from packer.domain.archives import Draft, Seal
+from packer.domain.archives import CatalogEntry, Draft, Seal
 from packer.domain.sources import SourceFile, read_plan_line
 from packer.ports import CatalogOfAnother, LostRace, SourceUnlistable
 
@@ -126,13 +127,20 @@ class S3Catalogs:
         head = self._head(archive_id)
         return _draft(head["Metadata"]) if head else None
 
-    def read(self, archive_id: ArchiveId, seal: Seal) -> Catalog:
-        """An archive's catalog, which says itself of which object it tells."""
+    def entries(self, archive_id: ArchiveId, seal: Seal) -> Iterator[CatalogEntry | Skipped]:
+        """Inflated line by line, and of each line only what is needed; the catalog says itself of which object it tells."""
         answer = self.s3.get_object(Bucket=self.vault_bucket, Key=catalog_key(archive_id))
         with closing(answer["Body"]) as body:
             if not _draft(answer["Metadata"]).became(seal):
                 raise CatalogOfAnother(f"{catalog_key(archive_id)} does not tell of the object that was sealed")
-            return read_catalog(body.read())
+            catalog = body.read()
+        with gzip.open(io.BytesIO(catalog)) as lines:
+            for text in lines:
+                line = from_json(text)
+                if "k" in line:
+                    yield CatalogEntry(line["k"], line["s"], line["e"])
+                elif "skipped" in line:
+                    yield Skipped(line["skipped"], line["reason"])
 
     def _head(self, archive_id: ArchiveId) -> "HeadObjectOutputTypeDef | None":
         try:

@@ -1,6 +1,7 @@
 """Packing: one archive from its plan to its end, in the order of the commit protocol."""
 
 import secrets
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
@@ -180,18 +181,26 @@ class Pack:
     def _tell_where(self, archive: Archive) -> None:
         """By the catalog: what is in the archive goes to the index, what is not to the job's list of skipped files."""
         seal = archive.require_seal()
-        catalog = self.catalogs.read(archive.archive_id, seal)
-        lines = b"".join(skipped_json_line(file.key, file.reason) for file in catalog.skipped)
+        skipped: list[Skipped] = []
+
+        def members() -> Iterator[tuple[str, int]]:
+            for entry in self.catalogs.entries(archive.archive_id, seal):
+                if isinstance(entry, Skipped):
+                    skipped.append(entry)
+                else:
+                    yield entry.key, entry.size
+
+        self.index.add(archive, members(), sealed_at=seal.sealed_at)
+        lines = b"".join(skipped_json_line(file.key, file.reason) for file in skipped)
         self.plans.put_skipped(archive.job_id, archive.archive_id, lines)
-        files = ((member.key, member.size) for member in catalog.members)
-        self.index.add(archive, files, sealed_at=seal.sealed_at)
 
     def _delete_sources(self, archive: Archive) -> None:
         seal = archive.require_seal()
         if not seal.members:
             return
-        members = self.catalogs.read(archive.archive_id, seal).members
-        kept = tuple(self.sources.delete(archive.bucket, ((member.key, member.etag) for member in members)))
+        entries = self.catalogs.entries(archive.archive_id, seal)
+        files = ((entry.key, entry.etag) for entry in entries if not isinstance(entry, Skipped))
+        kept = tuple(self.sources.delete(archive.bucket, files))
         lines = b"".join(skipped_json_line(file.key, file.reason) for file in kept)
         self.plans.put_skipped(archive.job_id, f"{archive.archive_id}-kept", lines)
         if kept:

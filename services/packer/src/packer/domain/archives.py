@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import NamedTuple
 
 from glaciate.catalog import CatalogHeader, Kind
 from glaciate.events import Outcome
@@ -85,6 +86,14 @@ class Seal:
     members: int
     bytes_in: int
     sealed_at: datetime
+
+
+class CatalogEntry(NamedTuple):
+    """As much of a catalog's member as indexing and deleting need."""
+
+    key: str
+    size: int
+    etag: str
 
 
 @dataclass(frozen=True, slots=True)

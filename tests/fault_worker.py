@@ -1,0 +1,178 @@
+"""A packer's worker that has one accident: `python fault_worker.py` reads wishes from stdin, a JSON object a line.
+
+Each wish is run in a child of its own, forked after the imports: `{"environment": …, "at": "before S3.PutObject#2",
+"accident": "kill"}`; the answer is `{"status": …, "calls": […]}`. Every call to AWS, by boto3, PynamoDB or obstore, is a
+place for an accident: before it, after it, or instead of it.
+"""
+
+import json
+import os
+import signal
+import sys
+import threading
+from collections import Counter
+from typing import Any
+
+import obstore
+from botocore.client import BaseClient
+from botocore.exceptions import ClientError, ReadTimeoutError
+from obstore.exceptions import GenericError
+
+from glaciate import worker_loop
+from packer import application, bootstrap
+from packer.adapters import objects, rows, sources, vault
+from packer.adapters.index import Refused, SignedBatchWriter
+
+ERRORS = {
+    "InternalError": 500,
+    "SlowDown": 503,
+    "ThrottlingException": 400,
+    "ProvisionedThroughputExceededException": 400,
+    "ConditionalRequestConflict": 409,
+}
+REAL_CALL = BaseClient._make_api_call  # type: ignore[attr-defined]
+REAL_GET = obstore.get
+REAL_WRITE = SignedBatchWriter.__call__
+WRITE = "DynamoDB.BatchWriteItem"
+LOADED_BEFORE_FORKING = (application, objects, rows, sources, vault)
+
+
+class ShortBody:
+    """An answer whose body breaks off."""
+
+    def __init__(self, result: Any) -> None:
+        self.attributes, self.meta, self._result = result.attributes, result.meta, result
+
+    def bytes(self) -> bytes:
+        return bytes(self._result.bytes())[:-1]
+
+
+class Accident:
+    """Numbers the calls by name, and strikes once."""
+
+    def __init__(self, at: str | None, accident: str | None) -> None:
+        self.at = at
+        self.accident = accident
+        self.calls: list[str] = []
+        self.seen: Counter[str] = Counter()
+        self.lock = threading.Lock()
+
+    def __call__(self, name: str, call: Any) -> Any:
+        with self.lock:
+            self.seen[name] += 1
+            label = f"{name}#{self.seen[name]}"
+            self.calls.append(label)
+        if self.at == f"before {label}":
+            self._die()
+        if self.at == f"instead of {label}":
+            return self._fail(name, call)
+        answer = call()
+        if self.at == f"after {label}":
+            self._die()
+        return answer
+
+    def _fail_to_write(self, call: Any) -> Any:
+        if self.accident == "unprocessed":
+            return call()
+        if self.accident == "answer lost":
+            call()
+        raise Refused(self.accident)
+
+    def _die(self) -> None:
+        os.kill(os.getpid(), signal.SIGTERM if self.accident == "terminate" else signal.SIGKILL)
+
+    def _fail(self, name: str, call: Any) -> Any:
+        if self.accident == "answer lost":
+            call()
+            raise ReadTimeoutError(endpoint_url="https://aws")
+        if name == WRITE:
+            return self._fail_to_write(call)
+        if self.accident == "body cut":
+            return ShortBody(call())
+        if name == "obstore.get":
+            msg = f"<Code>{self.accident}</Code>"
+            raise GenericError(msg)
+        code = self.accident or "InternalError"
+        metadata = {"HTTPStatusCode": ERRORS[code]}
+        raise ClientError({"Error": {"Code": code, "Message": "an accident"}, "ResponseMetadata": metadata}, name)  # type: ignore[typeddict-item]
+
+
+def strike(accident: Accident) -> None:
+    """Puts the accident between the worker and AWS."""
+
+    def make_api_call(client: Any, operation: str, parameters: Any) -> Any:
+        name = f"{client.meta.service_model.service_id}.{operation}"
+        if name.startswith("SQS.") and operation != "SendMessageBatch":
+            return REAL_CALL(client, operation, parameters)
+        return accident(name, lambda: REAL_CALL(client, operation, parameters))
+
+    def get(*arguments: Any, **named: Any) -> Any:
+        return accident("obstore.get", lambda: REAL_GET(*arguments, **named))
+
+    def write(writer: SignedBatchWriter, body: bytes) -> bytes:
+        def call() -> bytes:
+            if accident.accident == "unprocessed" and accident.at == f"instead of {accident.calls[-1]}":
+                return json.dumps({"UnprocessedItems": json.loads(body)["RequestItems"]}).encode()
+            return REAL_WRITE(writer, body)
+
+        answer: bytes = accident(WRITE, call)
+        return answer
+
+    SignedBatchWriter.__call__ = write  # type: ignore[method-assign]
+    BaseClient._make_api_call = make_api_call  # type: ignore[attr-defined]
+    obstore.get = get
+
+
+def work(wish: dict[str, Any], calls: Any) -> None:
+    """Takes messages until the queue holds none, visible or not."""
+    os.environ.clear()
+    os.environ.update(wish["environment"])
+    worker_loop._BACKOFF_SECONDS = 0  # type: ignore[misc]
+    accident = Accident(wish.get("at"), wish.get("accident"))
+    worker = bootstrap.worker()
+    queue = worker.inbox
+    strike(accident)
+    try:
+        with worker_loop._stop_on_sigterm():
+            while True:
+                message = queue.receive(wait_seconds=1)
+                if message is not None:
+                    worker._take(message)
+                    continue
+                names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+                told = queue.sqs.get_queue_attributes(QueueUrl=queue.url, AttributeNames=names)["Attributes"]  # type: ignore[arg-type]
+                if not any(map(int, told.values())):
+                    return
+    except worker_loop.Stopped:
+        return
+    finally:
+        os.write(calls, json.dumps(accident.calls).encode())
+
+
+def main() -> None:
+    """A wish a line, an answer a line; what the workers say goes to stderr."""
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    for line in sys.stdin:
+        read_end, write_end = os.pipe()
+        child = os.fork()
+        if child == 0:
+            status = 1
+            try:
+                work(json.loads(line), write_end)
+                status = 0
+            finally:
+                sys.stdout.flush()
+                os._exit(status)
+        os.close(write_end)
+        with os.fdopen(read_end, "rb") as told:
+            calls = told.read()
+        _, status = os.waitpid(child, 0)
+        answers.write(
+            json.dumps({"status": os.waitstatus_to_exitcode(status), "calls": json.loads(calls or b"[]")}) + "\n"
+        )
+        answers.flush()
+
+
+if __name__ == "__main__":
+    main()
