@@ -28,7 +28,7 @@ def safe_name(key: str, *, is_directory: bool = False) -> str:
         slash = "/" if is_directory and name.endswith("/") and name.strip("/") else ""
         name = _BAD_CHARACTERS.sub("_", name[:-1] if slash else name)
         name = _DRIVE.sub(r"\1_", "/".join(_safe_segment(segment) for segment in name.split("/"))) + slash
-    if _LONG_SEGMENT.search(name):
+    if len(name) >= _LONGEST_SEGMENT_BYTES // 4 and _LONG_SEGMENT.search(name):
         name = "/".join(_short_segment(segment) for segment in name.split("/"))
     return name
 
