@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import boto3
 import pytest
 
 from glaciate_cli.api import Document
@@ -49,6 +50,22 @@ class LocalGlaciate:
         bucket, _, key = location.removeprefix("s3://").partition("/")
         found = self.place.s3.get_object(Bucket=bucket, Key=key)
         return found["Body"].read(), found["ContentType"]
+
+    def launch_workers(self) -> None:
+        """What the schedule does every minute: has the launchers look for work."""
+        local = self.place.local
+        functions = boto3.client(
+            "lambda",
+            endpoint_url=local["aws_endpoint_url"],
+            region_name=local["region"],
+            aws_access_key_id=local["access_key_id"],
+            aws_secret_access_key=local["secret_access_key"],
+        )
+        try:
+            for name in ("glaciate-packer-launch", "glaciate-unpacker-launch"):
+                assert "FunctionError" not in functions.invoke(FunctionName=name, Payload=b"{}")
+        finally:
+            functions.close()
 
     def mail(self, *words: str) -> Mapping[str, Any]:
         """The notification that holds all these words."""

@@ -154,6 +154,7 @@ def test_messages_that_nobody_understands_end_in_the_dead_letters_and_are_replay
         urls = (place.local["queues"][f"{queue}_dlq"] for queue in queues)
         return all(DeadLetterQueue(place.sqs, Queue("", "", url)).count() for url in urls)
 
+    LocalGlaciate(place).launch_workers()
     until("a message in the dead letters of each queue", dead, seconds=120)
     letters = [message for entry in document(folder, "dlq", "list")["queues"] for message in entry["messages"]]
     assert [letter["body"] for letter in letters] == [UNREADABLE] * 4
@@ -164,6 +165,7 @@ def test_messages_that_nobody_understands_end_in_the_dead_letters_and_are_replay
 
     assert left == [[], [], [], []]
     assert [[message["body"] for message in replayed] for replayed in again] == [[UNREADABLE]] * 4
+    LocalGlaciate(place).launch_workers()
     until("the messages to die again", dead, seconds=120)
 
 

@@ -202,6 +202,7 @@ def _replay_all(past: Past) -> None:
     replayed = [letter.body for one in letters for letter in one.replay(Selection()).replayed]
 
     assert sorted(replayed) == sorted(body for _queue, body in bodies)
+    past.glaciate.launch_workers()
     for queue in queues:
         until(f"{queue} to be empty", lambda queue=queue: _messages(past, urls[queue]) == 0, seconds=180)
     assert [one.count() for one in letters] == [0] * len(queues)

@@ -79,12 +79,12 @@ class Stage:
             DemoFailed: it has not ended in time.
         """
         deadline = time.monotonic() + _PATIENCE_SECONDS
-        with self.console.status(f"   {doing}", spinner="dots") as status:
+        with self.console.status(f" {doing}", spinner="dots") as status:
             while True:
                 how, ended = look()
                 if ended:
                     return
-                status.update(f"   {doing}: {how}")
+                status.update(f" {doing}: {how}")
                 if time.monotonic() > deadline:
                     msg = f"{doing}: not ended after {_PATIENCE_SECONDS} s ({how})"
                     raise DemoFailed(msg)
@@ -122,7 +122,7 @@ class Demo:
         requests = self._restore(wanted)
         self._compare(wanted, requests)
         self._read_notifications(str(job["job_id"]), [str(request["request_id"]) for request in requests])
-        self._show_costs(job, archives)
+        self._show_costs(job, archives, requests)
 
     @property
     def _prefix(self) -> str:
@@ -144,7 +144,7 @@ class Demo:
                 obstore.put(store, item[0], content)
                 return len(content)
 
-            with ThreadPoolExecutor(_THREADS) as pool, self.stage.console.status("   uploading", spinner="dots"):
+            with ThreadPoolExecutor(_THREADS) as pool, self.stage.console.status(" uploading", spinner="dots"):
                 total = sum(pool.map(put, files.items()))
             self.stage.say(
                 f"{len(files):,} files, {size(total)}: the Python standard library, documents of installed packages, "
@@ -325,7 +325,7 @@ class Demo:
             if any(name in mail["Message"] for name in names):
                 yield mail
 
-    def _show_costs(self, job: Document, archives: int) -> None:
+    def _show_costs(self, job: Document, archives: int, requests: Sequence[Document]) -> None:
         prices = price_list()
         counts = job["counts"]
         files, bytes_in, bytes_out = counts["archived"], counts["bytes_in"], counts["bytes_out"]
@@ -355,6 +355,8 @@ class Demo:
                 f"Prices of {prices['date']}, {prices['region']}, without compute. "
                 f"100 million files: {per_archive:,} to a ZIP, compressed as these were."
             )
+            quoted = sum(request["estimate"]["total_usd"] for request in requests)
+            self.stage.say(f"The three restores: {dollars(quoted)}, as quoted when they were accepted.")
             rule, packed = rows[1][1], rows[1][2]
             self.stage.good(
                 f"at 100 million files {rule.once_usd / packed.once_usd:.0f} times cheaper to archive, "
@@ -409,7 +411,7 @@ def main() -> int:
     failure: str | None = None
     try:
         with stage.step("The local cloud: MiniStack with the same template that goes to AWS"):
-            with redirect_stdout(io.StringIO()), console.status("   starting and deploying", spinner="dots"):
+            with console.status(" starting and deploying", spinner="dots"), redirect_stdout(io.StringIO()):
                 local = up(settings)
             stage.good(f"up at {local['aws_endpoint_url']}, nothing on AWS is touched")
         Demo(stage, Place.of(local), f"{datetime.now(UTC):%Y%m%d-%H%M%S}")()
@@ -424,6 +426,8 @@ def main() -> int:
         console.print(Text(f"The demo failed: {failure}", style="bold red"))
         console.print(Text(f"What the services said is in {settings.directory}"))
         return 1
+    if running_server(settings) is not None:
+        console.print(Text("The local cloud is still up; `make down` stops it."))
     console.print(Text(f"Everything came back as it was, in {time.monotonic() - started:.0f} s.", style="bold green"))
     return 0
 
