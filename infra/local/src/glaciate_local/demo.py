@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 import obstore
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console, RenderableType
 from rich.panel import Panel
 from rich.table import Table
@@ -415,8 +415,10 @@ def main() -> int:
                 local = up(settings)
             stage.good(f"up at {local['aws_endpoint_url']}, nothing on AWS is touched")
         Demo(stage, Place.of(local), f"{datetime.now(UTC):%Y%m%d-%H%M%S}")()
-    except (CloudFailed, CommandFailed, ClientError, DemoFailed, TooFewFiles) as failed:
+    except (BotoCoreError, CloudFailed, CommandFailed, ClientError, DemoFailed, TooFewFiles) as failed:
         failure = str(failed)
+    except KeyboardInterrupt:
+        failure = "interrupted"
     finally:
         if not was_up and os.environ.get("GLACIATE_DEMO_KEEP") != "1":
             with one_at_a_time(settings):
