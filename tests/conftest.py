@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+import aws_xray_sdk.core  # noqa: F401  makes its UDP socket when it is imported: before sockets are off
 import pytest
 
 from clouds import bare_server, cloud, server, server_settings  # noqa: F401  fixtures
