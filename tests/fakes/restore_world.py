@@ -12,7 +12,8 @@ from moto import mock_aws
 
 from fakes.strict_thaw import StrictS3
 from fakes.vault import SOURCE, VaultKit, make_tables
-from glaciate.contracts import Contract, read_body
+from glaciate.contracts import Command, Contract, read_body
+from glaciate.errors import Transient
 from glaciate.events import EVENTS
 from glaciate.messages import COMMANDS, ThawFiles
 from glaciate.names import RequestId
@@ -40,6 +41,20 @@ TOPIC = "arn:aws:sns:us-east-1:123456789012:glaciate"
 LOOK_AFTER = timedelta(minutes=15)
 
 
+@dataclass
+class Gate:
+    """A queue that can be closed."""
+
+    inner: SqsCommandQueue
+    closed: bool = False
+
+    def send(self, *commands: Command) -> None:
+        if self.closed:
+            msg = "the queue takes nothing"
+            raise Transient(msg)
+        self.inner.send(*commands)
+
+
 class FixedProjects:
     """One project, `demo`."""
 
@@ -55,6 +70,7 @@ class World:
     s3: StrictS3
     vault: VaultKit
     queue_url: str
+    queue: Gate
     events_url: str
     accept: AcceptRestore
     quote: QuoteRestore
@@ -130,7 +146,7 @@ def restore_world() -> Iterator[World]:
         bus, events_url = _bus_with_ear()
         sqs = boto3.client("sqs")
         queue_url = sqs.create_queue(QueueName="thaw")["QueueUrl"]
-        queue = SqsCommandQueue(sqs, queue_url)
+        queue = Gate(SqsCommandQueue(sqs, queue_url))
         documents = S3PartDocuments(boto3.client("s3"), "work")
         ledger = RestoreLedger(documents, restored_days=14, now=s3.clock, pause=lambda _seconds: None)
         requests = DynamoRequests(ledger)
@@ -148,6 +164,7 @@ def restore_world() -> Iterator[World]:
             s3=s3,
             vault=VaultKit(s3),
             queue_url=queue_url,
+            queue=queue,
             events_url=events_url,
             accept=AcceptRestore(quote, requests, documents, queue, s3.clock, "restored", LOOK_AFTER),
             quote=quote,

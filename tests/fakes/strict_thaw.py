@@ -52,6 +52,7 @@ class StrictS3:
     told: list[dict[str, Any]] = field(default_factory=list)
     _objects: dict[tuple[str, str], _Object] = field(default_factory=dict)
     _throttled: int = 0
+    _refused: dict[str, str] = field(default_factory=dict)
 
     def clock(self) -> datetime:
         """The time it is here."""
@@ -68,6 +69,10 @@ class StrictS3:
     def throttle(self, requests: int) -> None:
         """Refuses that many of the next RestoreObject requests with 503 SlowDown."""
         self._throttled = requests
+
+    def refuse(self, key: str, code: str) -> None:
+        """Answers every HEAD of an object with 403 and this code, from now on."""
+        self._refused[key] = code
 
     def completions(self) -> list[dict[str, Any]]:
         """The events that tell of readable copies."""
@@ -89,6 +94,8 @@ class StrictS3:
 
     def head_object(self, *, Bucket: str, Key: str) -> dict[str, Any]:
         self.asked.append(("HeadObject", Key))
+        if Key in self._refused:
+            raise _error(403, self._refused[Key], "refused", "HeadObject")
         found = self._objects.get((Bucket, Key))
         if found is None:
             raise _error(404, "404", "Not Found", "HeadObject")

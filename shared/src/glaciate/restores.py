@@ -359,6 +359,8 @@ class RestoreLedger:
         now = self.now()
         nobody_has_ended_it = RequestRow.state.is_in(*LIVE_REQUEST)
         moves: list[Action] = [RequestRow.state.set(_outcome(row)), RequestRow.finished_at.set(now)]
+        if not int(row.parts):
+            moves.append(RequestRow.reason.set("no archive holds what was asked for"))
         if self.restored_days is not None and int(row.restored):
             moves.append(RequestRow.available_until.set(_midnight_after(now + timedelta(days=self.restored_days))))
         conditionally(lambda: row.update(actions=moves, condition=nobody_has_ended_it))

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from botocore.exceptions import ClientError
 
 from fakes.restore_world import World
 from fakes.strict_thaw import START
@@ -390,6 +391,59 @@ def test_sweeping_looks_at_a_bounded_number_the_longest_overdue_first(world: Wor
     assert world.sweep(at_most=4) == 4
     assert world.sweep(at_most=4) == 2
     assert world.sweep(at_most=4) == 0
+
+
+def test_one_that_fails_does_not_keep_the_others_waiting(world: World) -> None:
+    broken = world.vault.put(0, ["a.csv"])
+    world.post(filename="a.csv")
+    world.s3.advance(seconds=1)
+    fine = world.vault.put(1, ["b.csv"])
+    second = world.post(filename="b.csv")
+    world.lose_messages()
+    world.s3.refuse(f"archives/demo/{broken}.zip", "AccessDenied")
+    world.s3.advance(minutes=20)
+
+    with pytest.raises(ClientError, match="AccessDenied"):
+        world.sweep(at_most=100)
+
+    assert part_state(world, second, fine) is PartState.THAWING
+
+
+def test_one_archive_that_cannot_be_asked_about_does_not_keep_its_requests_others_waiting(world: World) -> None:
+    broken = world.vault.put(0, ["a.csv"])
+    fine = world.vault.put(1, ["b.csv"])
+    request_id = world.post(filename="a.csv,b.csv")
+    world.s3.refuse(f"archives/demo/{broken}.zip", "AccessDenied")
+
+    with pytest.raises(ClientError, match="AccessDenied"):
+        world.drain()
+
+    assert part_state(world, request_id, fine) is PartState.THAWING
+
+
+def test_a_queue_that_takes_nothing_leaves_an_accepted_request_to_the_sweeper(world: World) -> None:
+    archive = world.vault.put(0, ["a.csv"])
+    world.queue.closed = True
+    request_id = world.post(filename="a.csv")
+    world.queue.closed = False
+
+    world.s3.advance(minutes=15)
+    world.sweep(at_most=100)
+    world.drain()
+
+    assert part_state(world, request_id, archive) is PartState.THAWING
+
+
+def test_a_request_of_which_nothing_is_archived_ends_at_once_and_says_so(world: World) -> None:
+    request_id = world.post(filename="a.csv,b.csv", allow_missing=True)
+
+    world.drain()
+
+    [accepted, ended] = world.told()
+    assert isinstance(accepted, RestoreAccepted)
+    assert isinstance(ended, RestoreCompleted)
+    assert (ended.outcome, ended.missing, ended.reason) == (Outcome.FAILED, 2, "no archive holds what was asked for")
+    assert world.describe(request_id, limit=10, token=None)["missing"] == ["a.csv", "b.csv"]
 
 
 # Cancelling.

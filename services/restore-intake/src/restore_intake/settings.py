@@ -38,4 +38,4 @@ class ThawSettings(Settings):
     event_bus_name: str
     restored_days: int | None = None
     sweep_after_seconds: int = 900  # past its expected time, a waiting part is looked at
-    sweep_limit: int = 200  # waiting parts looked at in one run
+    sweep_limit: int = 1000  # waiting parts looked at in one run

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from glaciate.api import require_deployment
 from glaciate.costs import ArchiveToRead, RestoreEstimate, restore_estimate, tiers_of
-from glaciate.errors import conflict, not_found, unprocessable
+from glaciate.errors import Transient, conflict, not_found, unprocessable
 from glaciate.messages import ThawFiles
 from glaciate.names import ArchiveId, ProjectName, RequestId, new_request_id
 from glaciate.outbox import CommandQueue
@@ -218,7 +218,7 @@ class AcceptRestore:
         if not self.requests.accept(request, parts, look_at=self.now() + self.look_after):
             msg = f"the id {request_id} is taken"
             raise conflict("InProgress", f"{msg}; send the same call again")
-        self.queue.send(ThawFiles(correlation_id=correlation_id, request_id=request_id))
+        self._send(ThawFiles(correlation_id=correlation_id, request_id=request_id))
         logger().info("restore accepted", extra={"request_id": request_id, "archives": quote.estimate.archives})
         count("RestoreAccepted")
         return RestoreAnswer(
@@ -227,6 +227,13 @@ class AcceptRestore:
             estimate=quote.as_json(),
             expected_by=request.expected_by,
         ).model_dump(mode="json")
+
+    def _send(self, command: ThawFiles) -> None:
+        """What is not sent now, the sweeper sends: the request is recorded, so the caller need not ask again."""
+        try:
+            self.queue.send(command)
+        except Transient as failure:
+            logger().warning("left to the sweeper", extra={"request_id": command.request_id, "reason": str(failure)})
 
     def _planned(self, quote: Quote) -> tuple[PlannedPart, ...] | None:
         """The parts, where they are few enough to be recorded with the request."""

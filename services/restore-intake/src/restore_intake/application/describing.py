@@ -47,7 +47,7 @@ def summary(request: Request) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class DescribeRestore:
-    """How a request stands: as a whole, part by part, and file by file in pages."""
+    """How a request stands: as a whole, and part by part and file by file in pages (a page of files touches no more parts)."""
 
     requests: Requests
     documents: PartDocuments
@@ -72,7 +72,9 @@ class DescribeRestore:
             "resolved": request.resolved,
             "estimate": request.estimate,
             "missing": list(request.missing),
-            "parts": [_describe_part(part) for part in parts[:1000]],
+            "parts_recorded": len(parts),
+            "parts_ended": sum(part.state.ended for part in parts),
+            "parts": [_describe_part(part) for part in left[:limit]],
             "files": [file for _place, file in page[:limit]],
             "next_token": page[limit][0] if len(page) > limit else None,
         }

@@ -1,9 +1,9 @@
 """Thawing: resolve what is still open, ask S3 for readable copies, tell when they are there already, close what has ended."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, TypeVar
 
 from glaciate.errors import Permanent, Transient
 from glaciate.events import ArchiveReadable, RestoreAccepted, RestoreCompleted
@@ -32,6 +32,7 @@ from restore_intake.ports import Clock, Ledger, Requests, Vault, Waiter
 
 ARCHIVES_PER_MESSAGE: Final = 50
 _RETRY_SECONDS: Final = 60
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,9 +263,8 @@ class ThawFilesOfRequest:
         parts = self.requests.parts(request.request_id, after=command.after_archive, limit=ARCHIVES_PER_MESSAGE)
         if len(parts) == ARCHIVES_PER_MESSAGE:
             self.queue.send(command.model_copy(update={"after_archive": parts[-1].archive_id}))
-        for part in parts:
-            if part.state is PartState.PENDING:
-                self.thaw(part, request)
+        pending = (part for part in parts if part.state is PartState.PENDING)
+        _each(pending, lambda part: self.thaw(part, request))
 
     def _tell_acceptance(self, request: Request) -> None:
         if request.acceptance_told:
@@ -300,11 +300,7 @@ class Sweep:
     def __call__(self, *, at_most: int) -> int:
         """Returns how many it looked at. One that fails does not keep the others waiting."""
         due = self.requests.due(self.now(), limit=at_most)
-        for waiter in due:
-            try:
-                self._look(waiter)
-            except Transient as failure:
-                logger().warning("will be looked at later", extra={"reason": str(failure), **_names(waiter)})
+        _each(due, self._look)
         logger().info("swept", extra={"waiters": len(due)})
         return len(due)
 
@@ -336,6 +332,19 @@ class Sweep:
             self.queue.send(ThawFiles(correlation_id=request.correlation_id, request_id=request.request_id))
             return
         self.close(request.request_id)
+
+
+def _each(items: Iterable[Item], do: Callable[[Item], None]) -> None:
+    """Does it for each, whatever becomes of the others, and then raises what was raised first."""
+    failures: list[Exception] = []
+    for item in items:
+        try:
+            do(item)
+        except Exception as failure:  # noqa: BLE001 - it is raised when the others have had their turn
+            logger().warning("failed; the others go on", extra={"reason": str(failure)}, exc_info=True)
+            failures.append(failure)
+    if failures:
+        raise failures[0]
 
 
 def _names(waiter: Waiter) -> dict[str, str | None]:

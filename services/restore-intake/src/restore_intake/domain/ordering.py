@@ -91,7 +91,7 @@ def order(
         archive_id=ArchiveId(request.archive_id) if request.archive_id else None,
         job_id=JobId(request.job_id) if request.job_id else None,
         all_versions=request.versions == "all",
-        as_of=as_utc(request.as_of) if request.as_of else now,
+        as_of=min(as_utc(request.as_of), now) if request.as_of else now,
         tier=request.retrieval_tier,
         days=request.days,
         destination_prefix=request.destination_prefix or f"{project}/{request_id}/",
