@@ -50,7 +50,11 @@ KEPT: Final = "archived, but the source was rewritten since and is kept"
 
 
 class _Damaged(Exception):
-    """The bytes that arrived are not those of the object."""
+    """Not all of the object's bytes arrived."""
+
+
+class _Mismatch(Exception):
+    """As many bytes as the object has arrived, but not those that its ETag tells of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,12 +126,14 @@ class ObstoreSources:
             try:
                 data, description = self._get(store, bucket, file)
                 self._verify(bucket, file, data)
-            except (BaseError, OSError, ClientError, BotoCoreError, _Damaged) as error:
+            except (BaseError, OSError, ClientError, BotoCoreError, _Damaged, _Mismatch) as error:
                 if reason := _reason(_code(error)):
                     return Skipped(file.key, reason)
                 failure = error
             else:
                 return ReadFile(file, description, pack(data, compression))
+        if isinstance(failure, _Mismatch):  # the others of the archive need not wait for what never comes right
+            return Skipped(file.key, f"it can't be verified: {failure}")
         raise Transient(f"{file.key} could not be read: {failure}") from failure
 
     def _get(self, store: S3Store, bucket: str, file: SourceFile) -> tuple[Any, Description]:
@@ -148,8 +154,8 @@ class ObstoreSources:
             return
         head = self.s3.head_object(Bucket=bucket, Key=file.key, IfMatch=file.etag)
         if head.get("ServerSideEncryption") not in _KMS:  # under KMS an ETag only looks like an MD5
-            msg = f"the bytes do not match the ETag {file.etag}"
-            raise _Damaged(msg)
+            msg = f"its bytes do not match its ETag {file.etag}"
+            raise _Mismatch(msg)
 
     def _delete_batch(self, bucket: str, batch: list[tuple[str, str]]) -> Iterator[Skipped]:
         for attempt in range(_ATTEMPTS):
