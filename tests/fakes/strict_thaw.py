@@ -12,6 +12,7 @@ days counted from the request; an archived object without a copy answers GET and
 
 import hashlib
 import io
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -44,10 +45,11 @@ class _Object:
 
 @dataclass
 class StrictS3:
-    """Buckets need not be made. `asked` lists every call; `told` every event, in EventBridge's envelope."""
+    """Buckets need not be made. `asked` lists every call; `told` every event, in EventBridge's envelope; `before_call` may raise."""
 
     now: datetime = START
     expedited_capacity: bool = True
+    before_call: Callable[[str], None] = lambda _operation: None
     asked: list[tuple[str, str]] = field(default_factory=list)
     told: list[dict[str, Any]] = field(default_factory=list)
     _objects: dict[tuple[str, str], _Object] = field(default_factory=dict)
@@ -83,17 +85,17 @@ class StrictS3:
     def put_object(
         self, *, Bucket: str, Key: str, Body: bytes, StorageClass: str = "STANDARD", **_more: Any
     ) -> dict[str, Any]:
-        self.asked.append(("PutObject", Key))
+        self._note("PutObject", Key)
         self._objects[Bucket, Key] = _Object(bytes(Body), StorageClass)
         return _answer(200, ETag=_etag(Body))
 
     def delete_object(self, *, Bucket: str, Key: str) -> dict[str, Any]:
-        self.asked.append(("DeleteObject", Key))
+        self._note("DeleteObject", Key)
         self._objects.pop((Bucket, Key), None)
         return _answer(204)
 
     def head_object(self, *, Bucket: str, Key: str) -> dict[str, Any]:
-        self.asked.append(("HeadObject", Key))
+        self._note("HeadObject", Key)
         if Key in self._refused:
             raise _error(403, self._refused[Key], "refused", "HeadObject")
         found = self._objects.get((Bucket, Key))
@@ -107,7 +109,7 @@ class StrictS3:
         return _answer(200, **said)
 
     def get_object(self, *, Bucket: str, Key: str, Range: str | None = None, **_more: Any) -> dict[str, Any]:
-        self.asked.append(("GetObject", Key))
+        self._note("GetObject", Key)
         found = self._readable(Bucket, Key, "GetObject")
         body = found.body
         if Range is not None:
@@ -118,13 +120,13 @@ class StrictS3:
         return _answer(206 if Range else 200, Body=io.BytesIO(body), ContentLength=len(body), ETag=_etag(found.body))
 
     def copy_object(self, *, Bucket: str, Key: str, CopySource: dict[str, str], **_more: Any) -> dict[str, Any]:
-        self.asked.append(("CopyObject", Key))
+        self._note("CopyObject", Key)
         found = self._readable(CopySource["Bucket"], CopySource["Key"], "CopyObject")
         self._objects[Bucket, Key] = _Object(found.body, "STANDARD")
         return _answer(200, CopyObjectResult={"ETag": _etag(found.body)})
 
     def restore_object(self, *, Bucket: str, Key: str, RestoreRequest: dict[str, Any]) -> dict[str, Any]:
-        self.asked.append(("RestoreObject", Key))
+        self._note("RestoreObject", Key)
         found = self._objects.get((Bucket, Key))
         if self._throttled:
             self._throttled -= 1
@@ -149,7 +151,7 @@ class StrictS3:
     def list_objects_v2(
         self, *, Bucket: str, Prefix: str = "", OptionalObjectAttributes: list[str] | None = None
     ) -> dict[str, Any]:
-        self.asked.append(("ListObjectsV2", Prefix))
+        self._note("ListObjectsV2", Prefix)
         contents = []
         for (bucket, key), found in sorted(self._objects.items(), key=lambda item: item[0][1].encode()):
             if bucket != Bucket or not key.startswith(Prefix):
@@ -162,6 +164,10 @@ class StrictS3:
                     entry["RestoreStatus"]["RestoreExpiryDate"] = found.restore.expires_at
             contents.append(entry)
         return _answer(200, Contents=contents, KeyCount=len(contents), IsTruncated=False)
+
+    def _note(self, operation: str, key: str) -> None:
+        self.before_call(operation)
+        self.asked.append((operation, key))
 
     def _refuse_impossible(self, found: _Object, tier: str) -> None:
         if found.storage_class == "INTELLIGENT_TIERING":

@@ -323,7 +323,7 @@ class RestoreLedger:
         return None if row.announced else self._completed(row)
 
     def mark_announced(self, request_id: RequestId) -> None:
-        """Says that the request's last event is on the bus; nobody needs to look at the request any more."""
+        """Says that the request's last event is on the bus, and lets go of the request: nobody needs to look at it any more."""
         RequestRow(request_id, REQUEST_ITEM).update([RequestRow.announced.set(True)])
         WaiterRow(request_waiting_key(request_id), request_id).delete()
 

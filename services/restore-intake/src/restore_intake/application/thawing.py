@@ -328,6 +328,9 @@ class Sweep:
 
     def _look_at_request(self, request: Request) -> None:
         """A request whose parts are recorded waits for them, and they are looked at one by one."""
+        if request.announced:  # somebody died before it was let go
+            self.ledger.mark_announced(request.request_id)
+            return
         if request.state is RequestState.CANCELLED or not (request.resolved and request.acceptance_told):
             self.queue.send(ThawFiles(correlation_id=request.correlation_id, request_id=request.request_id))
             return

@@ -1,0 +1,189 @@
+"""The worker dies before each single call it makes, from the request to its announced end; then the message comes back, or the sweeper
+comes by. Each time the restore finishes, S3 is asked to thaw once, and nothing is left waiting."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from botocore.client import BaseClient
+
+from fakes.restore_world import World
+from glaciate.contracts import read_body
+from glaciate.events import RestoreAccepted, RestoreCompleted
+from glaciate.messages import COMMANDS, ThawFiles
+from glaciate.names import ArchiveId, RequestId
+from glaciate.parts import FileResult
+from glaciate.restores import PartState, RequestState
+from glaciate.tables import WAITING_LIST, WaiterRow
+
+
+class Killed(BaseException):
+    """SIGKILL, as far as the code can tell: nothing on the way may catch it."""
+
+
+@dataclass
+class Executioner:
+    """Kills before one call, counted from when it was armed."""
+
+    strikes_at: int | None = None
+    calls: int = 0
+
+    def arm(self, strikes_at: int | None) -> None:
+        self.strikes_at, self.calls = strikes_at, 0
+
+    def before_call(self, _operation: str) -> None:
+        self.calls += 1
+        if self.strikes_at is not None and self.calls > self.strikes_at:
+            self.strikes_at = None
+            raise Killed
+
+
+@pytest.fixture
+def executioner(world: World, monkeypatch: pytest.MonkeyPatch) -> Executioner:
+    executioner = Executioner()
+    make_call = BaseClient._make_api_call  # type: ignore[attr-defined]
+
+    def call(client: Any, operation: str, arguments: Any) -> Any:
+        executioner.before_call(operation)
+        return make_call(client, operation, arguments)
+
+    monkeypatch.setattr(BaseClient, "_make_api_call", call)
+    world.s3.before_call = executioner.before_call
+    return executioner
+
+
+@dataclass
+class Trial:
+    """One file's restore, with one death somewhere."""
+
+    world: World
+    executioner: Executioner
+    archive: ArchiveId
+    name: str
+    died: bool = False
+
+    def survive(self, step: Callable[[], Any], *, strikes_at: int | None) -> Any:
+        """The step, and where it dies, the step again: the caller repeats, the message comes back."""
+        self.executioner.arm(strikes_at)
+        try:
+            return step()
+        except Killed:
+            self.died = True
+            return step()
+        finally:
+            self.executioner.arm(None)
+
+    def post(self) -> RequestId:
+        return self.world.post(filename=self.name)
+
+    def thaw(self) -> None:
+        for body in self.world._take(self.world.queue_url):
+            self.world.thaw_files(_command(body))
+
+    def unpack(self) -> None:
+        """What the unpacker does when the archive can be read."""
+        ledger = self.world.ledger
+        for request_id in ledger.waiting_requests(self.archive):
+            if ledger.begin_unpacking(request_id, self.archive, readable_until=None) is not None:
+                wanted = ledger.documents.wanted(request_id, self.archive)
+                results = tuple(FileResult(file.key, file.destination, "RESTORED", file.size) for file in wanted)
+                ledger.documents.put_results(request_id, self.archive, results)
+                ledger.end_part(request_id, self.archive, state=PartState.COMPLETED, restored=1, failed=0)
+            ledger.settle(request_id, self.archive, tell=self.world.bus.publish)
+
+    def sweep_until_quiet(self) -> None:
+        for _round in range(10):
+            self.world.s3.advance(minutes=16)
+            looked_at = self.world.sweep(at_most=100)
+            self.thaw()
+            self.unpack_if_readable()
+            if not looked_at:
+                return
+        waiting = [(row.id, row.item, row.list_order) for row in WaiterRow.listing.query(WAITING_LIST)]
+        msg = f"the sweeper never comes to rest: {waiting}"
+        raise AssertionError(msg)
+
+    def unpack_if_readable(self) -> None:
+        if self.world.s3.completions():
+            self.unpack()
+
+    def check(self) -> None:
+        world = self.world
+        page = world.list_restores("demo", limit=100, token=None)
+        requests = [entry for entry in page["requests"] if entry["wanted"] == self.name]
+        told = world.told()
+        accepted = {event.request_id for event in told if isinstance(event, RestoreAccepted)}
+        completed = {event.request_id for event in told if isinstance(event, RestoreCompleted)}
+        assert requests
+        assert {entry["request_id"] for entry in requests} == completed
+        assert (
+            accepted
+        )  # not of every request: one recorded by a call that died may end with the other's thaw, before its turn
+        assert accepted <= completed
+        assert {entry["state"] for entry in requests} == {RequestState.COMPLETED}
+        assert {entry["counts"]["restored"] for entry in requests} == {1}
+        assert list(WaiterRow.listing.query(WAITING_LIST)) == []
+        begun = [event for event in world.s3.told if event["detail-type"] == "Object Restore Initiated"]
+        assert [event["detail"]["object"]["key"] for event in begun] == [f"archives/demo/{self.archive}.zip"]
+
+
+def run(world: World, executioner: Executioner, number: int, **strikes: int) -> Trial:
+    world.s3.told.clear()
+    trial = Trial(world, executioner, world.vault.put(number, [f"{number}.csv"]), f"{number}.csv")
+    trial.survive(trial.post, strikes_at=strikes.get("post"))
+    commands = [_command(body) for body in world._take(world.queue_url)]
+    trial.survive(lambda: [world.thaw_files(command) for command in commands], strikes_at=strikes.get("thaw"))
+    world.s3.advance(hours=13)
+    trial.survive(trial.unpack, strikes_at=strikes.get("unpack"))
+    trial.sweep_until_quiet()
+    return trial
+
+
+def _command(body: str) -> ThawFiles:
+    message = read_body(body, COMMANDS)
+    assert isinstance(message, ThawFiles)
+    return message
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("step", ["post", "thaw", "unpack"])
+def test_a_death_before_any_call_costs_time_and_nothing_else(
+    world: World, executioner: Executioner, step: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    deaths = 0
+    while True:
+        trial = run(world, executioner, deaths, **{step: deaths})
+        trial.check()
+        if not trial.died:
+            break
+        deaths += 1
+
+    with capsys.disabled():
+        print(f"\n{step}: {deaths} deaths survived")  # noqa: T201 - the harness says how much it tried
+    assert deaths >= 5
+
+
+@pytest.mark.slow
+def test_a_death_of_the_sweeper_that_mends_a_lost_message_costs_time_and_nothing_else(
+    world: World, executioner: Executioner, capsys: pytest.CaptureFixture[str]
+) -> None:
+    deaths = 0
+    while True:
+        world.s3.told.clear()
+        trial = Trial(world, executioner, world.vault.put(deaths, [f"{deaths}.csv"]), f"{deaths}.csv")
+        trial.post()
+        world.lose_messages()
+        world.s3.advance(minutes=16)
+        trial.survive(lambda: world.sweep(at_most=100), strikes_at=deaths)
+        trial.thaw()
+        world.s3.advance(hours=13)
+        trial.sweep_until_quiet()
+        trial.check()
+        if not trial.died:
+            break
+        deaths += 1
+
+    with capsys.disabled():
+        print(f"\nsweep: {deaths} deaths survived")  # noqa: T201 - the harness says how much it tried
+    assert deaths >= 10
