@@ -13,7 +13,8 @@ PAGE = (Path(__file__).resolve().parents[3] / "docs" / "restoring.md").read_text
 def column(section: str, number: int = 1) -> set[str]:
     """The names in code type in a column of a section's tables."""
     text = PAGE.split(f"## {section}\n")[1].split("\n## ")[0]
-    cells = [line.split("|")[number] for line in text.splitlines() if line.startswith("| ")]
+    tables = re.sub(r"^\|.*\n\|---.*\n", "", text, flags=re.MULTILINE)  # without their heads
+    cells = [line.split("|")[number] for line in tables.splitlines() if line.startswith("| ")]
     return {name for cell in cells for name in re.findall(r"`([A-Za-z_]+)", cell)}
 
 
