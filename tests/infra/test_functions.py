@@ -74,5 +74,5 @@ def test_a_worker_that_spot_took_away_starts_again_and_one_that_failed_does_not(
     retry = worker.properties["RetryStrategy"]
 
     assert retry["EvaluateOnExit"][0] == {"Action": "RETRY", "OnStatusReason": "Your Spot Task was interrupted*"}
-    assert retry["EvaluateOnExit"][-1] == {"Action": "EXIT", "OnExitCode": "*"}
+    assert retry["EvaluateOnExit"][-1] == {"Action": "EXIT", "OnReason": "*"}
     assert 1 < retry["Attempts"] <= 10
