@@ -1,6 +1,7 @@
 """Unpacking: whoever waits gets their files, whatever happens in between."""
 
 import os
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,8 +19,9 @@ from fakes.unpacking import (
     member,
     zip_of,
 )
-from glaciate.catalog import Skipped
+from glaciate.catalog import Member, Skipped
 from glaciate.contracts import Command, Event
+from glaciate.errors import Transient
 from glaciate.events import ArchiveReadable, ObjectRestoreCompleted, Outcome, RestoreCompleted
 from glaciate.messages import ThawFiles
 from glaciate.names import ArchiveId, RequestId
@@ -87,7 +89,9 @@ class World:
         data[found.offset + found.compressed_size // 2] ^= 0x10
         self.vault.archives[VAULT_KEY] = bytes(data)
 
-    def unpack(self, life: Life | None = None, *, read_concurrency: int = 3) -> UnpackArchive:
+    def unpack(
+        self, life: Life | None = None, *, read_concurrency: int = 3, write_concurrency: int = 2
+    ) -> UnpackArchive:
         wrap: Callable[[Any], Any] = life.wrap if life else lambda thing: thing
         limits = ReadLimits(gap_bytes=64, limit_bytes=2_000, whole_share=0.85, whole_member_bytes=1_000)
         return UnpackArchive(
@@ -95,7 +99,7 @@ class World:
             ledger=wrap(self.ledger),
             catalogs=wrap(self.catalogs),
             documents=wrap(self.documents),
-            unpack=UnpackMembers(wrap(self.vault), wrap(self.restored), limits, read_concurrency),
+            unpack=UnpackMembers(wrap(self.vault), wrap(self.restored), limits, read_concurrency, write_concurrency),
             thaw_queue=wrap(self.sent),
             bus=wrap(self.sent),
         )
@@ -263,7 +267,7 @@ def test_a_copy_that_expires_half_way_keeps_what_has_arrived(world: World) -> No
         return whole(vault_key)
 
     world.vault.whole = expiring  # type: ignore[method-assign]
-    world.unpack(read_concurrency=1)(readable())
+    world.unpack(read_concurrency=1, write_concurrency=1)(readable())
 
     assert world.told() == {ONE: Outcome.COMPLETED}
     assert world.state(OTHER) is PartState.PENDING
@@ -384,6 +388,46 @@ def test_sigterm_leaves_no_upload_behind(world: World) -> None:
     assert world.state(ONE) is PartState.UNPACKING
 
 
+def test_files_that_are_read_together_are_written_side_by_side(world: World) -> None:
+    world.archive({"a": b"first", "b": b"second"})
+    world.want(ONE, "a", "b")
+    both = threading.Barrier(2, timeout=10)
+    put = world.restored.put
+
+    def put_beside_another(destination: str, known: Member, content: bytes) -> None:
+        both.wait()
+        put(destination, known, content)
+
+    world.restored.put = put_beside_another  # type: ignore[method-assign]
+
+    world.unpack()(readable())
+
+    assert len(world.vault.reads) == 1
+    assert world.told() == {ONE: Outcome.COMPLETED}
+
+
+def test_a_write_that_may_work_later_leaves_the_part_to_the_next_delivery(world: World) -> None:
+    world.archive()
+    world.want(ONE, *FILES)
+    put = world.restored.put
+
+    def put_badly(destination: str, known: Member, content: bytes) -> None:
+        if known.key == "in/deep/b.txt":
+            msg = "slow down"
+            raise Transient(msg)
+        put(destination, known, content)
+
+    world.restored.put = put_badly  # type: ignore[method-assign]
+    with pytest.raises(Transient, match="slow down"):
+        world.unpack()(readable())
+    assert (world.state(ONE), world.sent.events) == (PartState.UNPACKING, [])
+
+    world.restored.put = put  # type: ignore[method-assign]
+    world.unpack()(readable())
+
+    assert world.contents() == {f"{ONE}/{key}": content for key, content in FILES.items()}
+
+
 def eventful(world: World) -> None:
     """Two requests, files shared and not, one damaged, one unknown."""
     world.archive()
@@ -408,14 +452,14 @@ def test_a_worker_killed_at_any_step_ends_in_the_same_state(after_effect: bool) 
     undisturbed = World()
     eventful(undisturbed)
     life = Life()
-    undisturbed.unpack(life, read_concurrency=1)(readable())
+    undisturbed.unpack(life, read_concurrency=1, write_concurrency=1)(readable())
     assert life.calls > 20
 
     for step in range(life.calls):
         world = World()
         eventful(world)
         with pytest.raises(Killed):
-            world.unpack(Life(step, after_effect=after_effect), read_concurrency=1)(readable())
+            world.unpack(Life(step, after_effect=after_effect), read_concurrency=1, write_concurrency=1)(readable())
         _nothing_is_reported_that_is_not_there(world)
 
         world.unpack()(readable())

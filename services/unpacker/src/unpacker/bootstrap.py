@@ -50,6 +50,7 @@ def worker() -> Worker:
             whole_member_bytes=settings.whole_member_bytes,
         ),
         read_concurrency=settings.read_concurrency,
+        write_concurrency=settings.write_concurrency,
     )
     unpack_archive = UnpackArchive(
         vault_bucket=settings.vault_bucket,
