@@ -145,5 +145,29 @@ def test_a_worker_stopped_half_way_is_replaced_by_another(
     assert unpacker.commands("unpack") == []
 
 
+def test_two_workers_that_hear_of_one_archive_at_once_end_as_one_would(unpacker: UnpackerCloud) -> None:
+    archive = pack(unpacker)
+    request = unpacker.want(archive, *FILES)
+    thaw(unpacker, archive)
+    for _ in range(3):
+        unpacker.announce(archive)
+
+    workers = [unpacker.start_worker(IDLE_SECONDS="8", WHOLE_MEMBER_BYTES="500000") for _ in range(2)]
+    said = [worker.communicate(timeout=120)[0].decode() for worker in workers]
+
+    assert [worker.returncode for worker in workers] == [0, 0], said
+    assert unpacker.back(request) == FILES
+    row = unpacker.rows(request)["request"]
+    assert (row["state"], row["restored"], row["failed"], row["parts_ended"]) == (
+        "COMPLETED",
+        str(len(FILES)),
+        "0",
+        "1",
+    )
+    assert unpacker.open_uploads() == []
+    assert unpacker.commands("unpack") == []
+    assert unpacker.commands("unpack-dead-letters") == []
+
+
 def _arrived(unpacker: UnpackerCloud, request: RequestId) -> int:
     return len(unpacker.packer.keys(unpacker.restored, f"back/{request}/"))
