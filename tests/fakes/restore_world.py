@@ -68,6 +68,7 @@ class World:
     """Everything the intake speaks to, and its use cases."""
 
     s3: StrictS3
+    sqs: Any
     vault: VaultKit
     queue_url: str
     queue: Gate
@@ -120,7 +121,7 @@ class World:
         return {file["key"]: file for file in status["files"]}
 
     def _take(self, url: str) -> list[str]:
-        sqs = boto3.client("sqs")
+        sqs = self.sqs
         messages = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", [])
         for message in messages:
             sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
@@ -162,6 +163,7 @@ def restore_world() -> Iterator[World]:
         resolve = ResolveRequest(find, requests, ledger, documents, s3.clock, LOOK_AFTER)
         yield World(
             s3=s3,
+            sqs=sqs,
             vault=VaultKit(s3),
             queue_url=queue_url,
             queue=queue,

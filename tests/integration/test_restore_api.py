@@ -394,6 +394,37 @@ def test_a_request_is_cancelled_through_the_api() -> None:
     assert get(f"/restore/{request_id}").body["files"][0]["state"] == "CANCELLED"
 
 
+def test_asking_again_for_what_was_cancelled_is_a_new_request() -> None:
+    first = restore(days=31).body["request_id"]
+    post(None, f"/restore/{first}/cancel")
+
+    second = restore(days=31).body["request_id"]
+    third = restore(days=31).body["request_id"]
+
+    assert first != second == third
+
+
+def test_asking_again_with_the_same_key_is_the_same_request_even_if_cancelled() -> None:
+    keyed = {"Idempotency-Key": "mine"}
+    first = call(handler.api, "POST", "/restore", body=SAMPLE, headers=keyed).body["request_id"]
+    post(None, f"/restore/{first}/cancel")
+
+    assert call(handler.api, "POST", "/restore", body=SAMPLE, headers=keyed).body["request_id"] == first
+
+
+def test_of_an_ended_request_whose_lists_have_expired_the_counts_are_still_told() -> None:
+    request_id = restore(days=32).body["request_id"]
+    post(None, f"/restore/{request_id}/cancel")
+    s3 = boto3.client("s3")
+    for entry in s3.list_objects_v2(Bucket="work", Prefix=f"restores/{request_id}/")["Contents"]:
+        s3.delete_object(Bucket="work", Key=entry["Key"])
+
+    answer = get(f"/restore/{request_id}")
+
+    assert (answer.status, answer.body["files"]) == (200, [])
+    assert answer.body["counts"]["files"] == 1
+
+
 def test_the_thaw_queue_keeps_what_nobody_understands_and_handles_the_rest(cloud: str) -> None:
     request_id = restore(days=40).body["request_id"]
     message = {"type": "ThawFiles.v1", "request_id": request_id, "correlation_id": "c"}

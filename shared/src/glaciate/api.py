@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
+from hashlib import sha256
 from http import HTTPStatus
 from typing import Any, Final, TypeVar
 
@@ -167,9 +168,17 @@ def idempotency_key(app: APIGatewayRestResolver) -> str | None:
 
 
 def idempotently(
-    app: APIGatewayRestResolver, body: BaseModel, *, table_name: str, scope: str, call: Callable[[], dict[str, Any]]
+    app: APIGatewayRestResolver,
+    body: BaseModel,
+    *,
+    table_name: str,
+    scope: str,
+    call: Callable[[], dict[str, Any]],
+    came_to_nothing: Callable[[dict[str, Any]], bool] = lambda _answer: False,
 ) -> dict[str, Any]:
     """Answers the same call with the same answer for an hour: same `Idempotency-Key` header, or else the same body.
+
+    Without a key, an answer of which `came_to_nothing` says so (what it promised was given up) is not given again: the call is new.
 
     A call that died is answered anew once its function's time is over; a call that failed, at once.
 
@@ -199,4 +208,9 @@ def idempotently(
         raise unprocessable("IdempotencyKeyReused", "this Idempotency-Key came before with another body") from error
     except IdempotencyAlreadyInProgressError as error:
         raise conflict("InProgress", "the same call is being answered right now; ask again in a moment") from error
+    if key is None and came_to_nothing(answer):
+        again = f"{scope}#{sha256(to_json(answer)).hexdigest()}"
+        return idempotently(
+            app, body, table_name=table_name, scope=again[-100:], call=call, came_to_nothing=came_to_nothing
+        )
     return answer

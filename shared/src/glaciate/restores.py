@@ -17,7 +17,7 @@ from pynamodb.exceptions import TransactWriteError, UpdateError
 from pynamodb.expressions.update import Action
 from pynamodb.transactions import TransactWrite
 
-from glaciate.errors import Transient
+from glaciate.errors import GlaciateError, Transient
 from glaciate.events import FailedFile, Outcome, RestoreCompleted
 from glaciate.names import ArchiveId, ProjectName, RequestId, part_key, part_result_key
 from glaciate.parts import FileResult, WantedFile, read_results, read_wanted, write_results, write_wanted
@@ -103,6 +103,10 @@ class Part:
     reason: str | None = None
 
 
+class DocumentExpired(GlaciateError):
+    """The work bucket's lifecycle has taken a list of files of a request that ended long ago."""
+
+
 class PartDocuments(Protocol):
     """The lists of files of a part: what is wanted, and what became of it."""
 
@@ -131,8 +135,19 @@ class S3PartDocuments:
         self.s3.put_object(Bucket=self.bucket, Key=part_key(request_id, archive_id), Body=write_wanted(files))
 
     def wanted(self, request_id: RequestId, archive_id: ArchiveId) -> tuple[WantedFile, ...]:
-        """What the part wants; written before the part is recorded, so it is there."""
-        answer = self.s3.get_object(Bucket=self.bucket, Key=part_key(request_id, archive_id))
+        """What the part wants; written before the part is recorded, so it is there until the bucket's lifecycle takes it.
+
+        Raises:
+            DocumentExpired: the lifecycle has taken it.
+        """
+        key = part_key(request_id, archive_id)
+        try:
+            answer = self.s3.get_object(Bucket=self.bucket, Key=key)
+        except ClientError as error:
+            if error.response["Error"]["Code"] == "NoSuchKey":
+                msg = f"s3://{self.bucket}/{key} is not there any more"
+                raise DocumentExpired(msg) from error
+            raise
         return read_wanted(answer["Body"].read())
 
     def put_results(self, request_id: RequestId, archive_id: ArchiveId, results: tuple[FileResult, ...]) -> None:

@@ -31,7 +31,14 @@ def restore() -> Response[str]:
         trail = correlation_id(app.current_event.raw_event)
         return bootstrap.accept_restore()(body, correlation_id=trail, stage_url=stage_url(app, here.api_url))
 
-    answer = idempotently(app, body, table_name=here.idempotency_table, scope="restore", call=accept)
+    answer = idempotently(
+        app,
+        body,
+        table_name=here.idempotency_table,
+        scope="restore",
+        call=accept,
+        came_to_nothing=lambda earlier: bootstrap.describe_restore().came_to_nothing(RequestId(earlier["request_id"])),
+    )
     return json_response(HTTPStatus.ACCEPTED, answer)
 
 

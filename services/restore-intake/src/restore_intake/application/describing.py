@@ -9,7 +9,8 @@ from glaciate.errors import conflict, invalid, not_found
 from glaciate.messages import ThawFiles
 from glaciate.names import ProjectName, RequestId
 from glaciate.outbox import CommandQueue
-from glaciate.restores import Part, PartDocuments, RequestState
+from glaciate.parts import WantedFile
+from glaciate.restores import DocumentExpired, Part, PartDocuments, RequestState
 from restore_intake.application.thawing import ARCHIVES_PER_MESSAGE, EndCancelled
 from restore_intake.domain.ordering import Request
 from restore_intake.ports import Projects, Requests
@@ -79,6 +80,11 @@ class DescribeRestore:
             "next_token": page[limit][0] if len(page) > limit else None,
         }
 
+    def came_to_nothing(self, request_id: RequestId) -> bool:
+        """Whether a request was cancelled or failed: asking the same again is then a new request."""
+        request = self.requests.get(request_id)
+        return request is not None and request.state in {RequestState.CANCELLED, RequestState.FAILED}
+
     def _files(
         self, request: Request, parts: list[Part], archive_id: str, offset: int
     ) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -102,8 +108,17 @@ class DescribeRestore:
                     reason=result.reason,
                 )
             return
-        for file in self.documents.wanted(part.request_id, part.archive_id):
+        for file in self._wanted(part):
             yield _describe_file(file.key, file.size, part.state, expected_by=part.expected_by, reason=part.reason)
+
+    def _wanted(self, part: Part) -> tuple[WantedFile, ...]:
+        """What a part wants; of a request that ended long ago the lists are gone, and its counts are what is left to tell."""
+        try:
+            return self.documents.wanted(part.request_id, part.archive_id)
+        except DocumentExpired:
+            if not part.state.ended:
+                raise
+            return ()
 
 
 def _describe_file(key: str, size: int, state: str, **known: Any) -> dict[str, Any]:
