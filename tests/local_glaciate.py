@@ -32,11 +32,11 @@ class LocalGlaciate:
     def archive(self, prefix: str, **fields: Any) -> Document:
         body = {"project_name": "demo", "bucket_name": self.place.bucket("source"), "prefix": prefix, **fields}
         accepted = self.place.api.archive(body, idempotency_key=str(uuid.uuid4()))
-        return self._ended(accepted["job_id"], "skipped")
+        return self._ended(accepted["job_id"])
 
     def restore(self, **fields: Any) -> Document:
         accepted = self.place.api.restore({"project_name": "demo", **fields}, idempotency_key=str(uuid.uuid4()))
-        return self._ended(accepted["request_id"], "files")
+        return self._ended(accepted["request_id"])
 
     def found(self, **query: str) -> list[Document]:
         pages = self.place.api.listing("files", {"project_name": "demo", **query}, page_size=100)
@@ -83,13 +83,13 @@ class LocalGlaciate:
 
         return until(f"a notification with {words}", look)
 
-    def _ended(self, identifier: str, listed: str) -> Document:
+    def _ended(self, identifier: str) -> Document:
         def look() -> Document | None:
             document = self.place.api.status(identifier)
             return document if document["state"] in ENDED else None
 
         until(f"the end of {identifier}", look, seconds=120)
-        return self.place.api.whole_status(identifier, listed=listed)
+        return self.place.api.whole_status(identifier)
 
 
 @pytest.fixture(scope="session")

@@ -45,8 +45,8 @@ class Past:
         """All that a second handling must not change."""
         api = self.glaciate.place.api
         return {
-            "job": api.whole_status(self.job["job_id"], listed="skipped"),
-            "request": api.whole_status(self.request["request_id"], listed="files"),
+            "job": api.whole_status(self.job["job_id"]),
+            "request": api.whole_status(self.request["request_id"]),
             "files": self.glaciate.found(prefix=self.prefix),
             "vault": self.glaciate.keys("vault", ""),
             "sources": self.glaciate.keys("source", self.prefix),

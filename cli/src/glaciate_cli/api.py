@@ -20,6 +20,11 @@ _SERVICE: Final = "execute-api"
 TIMEOUT_SECONDS: Final = 35  # the gateway itself gives up after 29
 _PAUSES_SECONDS: Final = (0.5, 1.0, 2.0)  # before the second, third and fourth try
 _REQUEST_PREFIX: Final = "r-"
+_LISTS: Final = (  # a paged list, where an answer says how it goes on, and how to ask for that
+    ("files", "next_token", "next_token"),
+    ("skipped", "next_token", "next_token"),
+    ("archives", "archives_next_token", "archives_token"),
+)
 
 
 def is_request_id(text: str) -> bool:
@@ -55,20 +60,21 @@ class GlaciateApi:
         """Brings files back."""
         return self._post("/restore", _known(body), idempotency_key)
 
-    def status(self, identifier: str, *, next_token: str | None = None) -> Document:
-        """How a job or a restore request stands."""
+    def status(self, identifier: str, **query: str | None) -> Document:
+        """How a job or a restore request stands. `next_token`, and a job's `archives_token`, go on with its lists."""
         kind = "restore" if is_request_id(identifier) else "archive"
-        return self._get(f"/{kind}/{quote(identifier, safe='')}", {"next_token": next_token})
+        return self._get(f"/{kind}/{quote(identifier, safe='')}", query)
 
-    def whole_status(self, identifier: str, *, listed: str) -> Document:
-        """The same with every page of its list `listed` (`files` of a request, `skipped` of a job)."""
+    def whole_status(self, identifier: str) -> Document:
+        """The same with every page of its lists: a request's files, a job's archives and skipped files."""
         whole = self.status(identifier)
-        token = whole.pop("next_token", None)
-        while token:
-            page = self.status(identifier, next_token=token)
-            whole[listed] = [*whole.get(listed, []), *page.get(listed, [])]
-            token = page.get("next_token")
-        return whole
+        for listed, token_name, query_name in _LISTS:
+            token = whole.get(token_name) if listed in whole else None
+            while token:
+                page = self.status(identifier, **{query_name: str(token)})
+                whole[listed] = [*whole[listed], *page.get(listed, [])]
+                token = page.get(token_name)
+        return {name: value for name, value in whole.items() if name not in {"next_token", "archives_next_token"}}
 
     def cancel(self, request_id: str, *, idempotency_key: str) -> Document:
         """Gives up what of a restore request has not ended."""

@@ -8,6 +8,7 @@ from glaciate_cli.context import Invocation, glaciate_command
 from glaciate_cli.dead_letters import DeadLetter, DeadLetterQueue, Selection
 from glaciate_cli.deployment import QUEUES
 from glaciate_cli.errors import Exit
+from glaciate_cli.screen import shorten
 
 _EXCERPT: Final = 160
 
@@ -101,6 +102,11 @@ def _messages(count: int) -> str:
 
 
 def _row(letter: DeadLetter) -> tuple[str, ...]:
-    body = letter.body if len(letter.body) <= _EXCERPT else f"{letter.body[:_EXCERPT]}…"
     kind = "unreadable" if letter.unreadable else letter.name
-    return (f"{letter.sent_at:%Y-%m-%d %H:%M:%S}", letter.message_id, kind, letter.reason, body)
+    return (
+        f"{letter.sent_at:%Y-%m-%d %H:%M:%S}",
+        letter.message_id,
+        kind,
+        letter.reason,
+        shorten(letter.body, _EXCERPT),
+    )

@@ -209,7 +209,9 @@ def status(invocation: Invocation, *, identifier: str, watch: bool, timeout: flo
     if watch:
         document = invocation.watch(api, identifier, at_most_seconds=timeout)
         return _finish(invocation, api, document, identifier, everything=everything)
-    return _show(invocation, _whole(api, identifier) if everything else api.status(identifier), everything=everything)
+    return _show(
+        invocation, api.whole_status(identifier) if everything else api.status(identifier), everything=everything
+    )
 
 
 @main.command()
@@ -313,7 +315,7 @@ def _go_on(
 
 
 def _finish(invocation: Invocation, api: GlaciateApi, document: Document, identifier: str, *, everything: bool) -> Exit:
-    shown = _show(invocation, _whole(api, identifier) if everything else document, everything=everything)
+    shown = _show(invocation, api.whole_status(identifier) if everything else document, everything=everything)
     if not has_ended(document):
         invocation.screen.warn(f"Still running. Go on: glaciate status {identifier} --watch")
         return Exit.STILL_RUNNING
@@ -326,10 +328,6 @@ def _show(invocation: Invocation, document: Document, *, everything: bool) -> Ex
     else:
         show_status(invocation.screen, document, with_files=everything)
     return exit_of(document)
-
-
-def _whole(api: GlaciateApi, identifier: str) -> Document:
-    return api.whole_status(identifier, listed="files" if is_request_id(identifier) else "skipped")
 
 
 def _collect(pages: Iterable[Document], name: str, limit: int) -> Document:

@@ -46,6 +46,11 @@ def _console(*, stderr: bool) -> Console:
     return console
 
 
+def shorten(text: str, length: int) -> str:
+    """A text of at most so many characters."""
+    return text if len(text) <= length else f"{text[: length - 1]}…"
+
+
 class View(Protocol):
     """How one kind of document looks while it changes."""
 
@@ -148,22 +153,35 @@ class Follower:
             self._last = line
 
 
-def _detail_lines(details: Any) -> list[str]:
-    """A problem's details for people: a line an entry."""
-    if details is None:
-        return []
+def _detail_lines(details: Any) -> Iterator[str]:
+    """A problem's details for people: a line an entry, what is nested indented."""
     if isinstance(details, Mapping):
-        return [f"{name}: {_short(value)}" for name, value in details.items()]
-    if isinstance(details, list):
-        return [_short(entry) for entry in details]
-    return [str(details)]
+        for name, value in details.items():
+            if _is_nested(value):
+                yield f"{name}:"
+                yield from (f"  {line}" for line in _detail_lines(value))
+            else:
+                yield f"{name}: {_short(value)}"
+    elif isinstance(details, list):
+        for entry in details:
+            yield from _detail_lines(entry) if _is_nested(entry) else [_short(entry)]
+    elif details is not None:
+        yield str(details)
+
+
+def _is_nested(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return any(isinstance(inner, Mapping | list) for inner in value.values())
+    return isinstance(value, list) and any(isinstance(entry, Mapping | list) for entry in value)
 
 
 def _short(value: Any) -> str:
-    if isinstance(value, str):
-        return value
-    if isinstance(value, Mapping) and set(value) == {"field", "reason"}:
-        return f"{value['field']}: {value['reason']}"
-    if isinstance(value, list) and all(isinstance(entry, str) for entry in value):
-        return ", ".join(value)
-    return json.dumps(value, ensure_ascii=False)
+    if isinstance(value, Mapping):
+        if set(value) == {"field", "reason"}:
+            return f"{value['field']}: {value['reason']}"
+        if set(value) == {"bucket", "key"}:
+            return f"s3://{value['bucket']}/{value['key']}"
+        return ", ".join(f"{name} {_short(inner)}" for name, inner in value.items())
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    return value if isinstance(value, str) else json.dumps(value)

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from glaciate_cli.api import is_request_id
 from glaciate_cli.errors import Exit
-from glaciate_cli.screen import Screen, dollars, safe, size
+from glaciate_cli.screen import Screen, dollars, safe, shorten, size
 
 _EXITS: Final = {
     "COMPLETED": Exit.FINE,
@@ -22,6 +22,8 @@ _EXITS: Final = {
     "CANCELLED": Exit.ENDED_FAILED,
 }
 _COLOURS: Final = {"COMPLETED": "green", "PARTIAL": "yellow", "FAILED": "red", "CANCELLED": "yellow"}
+_SHOWN_ELSEWHERE: Final = {"job_id", "request_id", "state", "files", "skipped", "archives", "parts", "next_token",
+                          "archives_next_token"}  # fmt: skip
 _WORDS: Final = {
     "ACCEPTED": "accepted, waiting for a worker",
     "PLANNING": "listing the sources and planning archives",
@@ -106,46 +108,62 @@ def show_status(screen: Screen, document: Mapping[str, Any], *, with_files: bool
     if is_request_id(identifier):
         _show_files(screen, document.get("files") or [], with_files=with_files)
     else:
+        _show_archives(screen, document)
         _show_skipped(screen, document)
 
 
 def _facts(document: Mapping[str, Any]) -> Iterable[tuple[str, object]]:
     for name, value in document.items():
-        if name in {"job_id", "request_id", "state", "files", "skipped", "parts", "next_token"} or value in (
-            None,
-            "",
-            [],
-            {},
-        ):
-            continue
         if name == "counts":
             yield from (
-                (label.replace("_", " "), size(count) if label.startswith("bytes") else f"{count:,}")
-                for label, count in value.items()
-                if isinstance(count, int)
+                (label, size(count) if label.startswith("bytes") else f"{count:,}") for label, count in _flat(value)
             )
-        elif isinstance(value, Mapping) and all(isinstance(inner, Mapping) for inner in value.values()):
-            yield from ((f"{name}, {label}".replace("_", " "), _fact_list(inner)) for label, inner in value.items())
-        elif isinstance(value, Mapping):
-            yield name.replace("_", " "), _fact_list(value)
-        elif isinstance(value, list):
-            yield name.replace("_", " "), ", ".join(str(entry) for entry in value)
-        else:
-            yield name.replace("_", " "), _amount(name, value)
+        elif name not in _SHOWN_ELSEWHERE:
+            yield from _named_facts(name.replace("_", " "), name, value)
 
 
-def _fact_list(values: Mapping[str, Any]) -> str:
-    return ", ".join(
-        f"{name.removesuffix('_usd').replace('_', ' ')} {_amount(name, value)}" for name, value in values.items()
-    )
+def _named_facts(title: str, name: str, value: Any) -> Iterable[tuple[str, object]]:
+    """One line for what is flat, a line for each of what is nested; nothing for what is empty."""
+    if value in (None, "", [], {}):
+        return
+    if isinstance(value, Mapping):
+        flat = ", ".join(f"{label.removesuffix(' usd')} {_amount(label, inner)}" for label, inner in _flat(value))
+        if flat:
+            yield title, flat
+        for inner_name, inner in value.items():
+            if isinstance(inner, Mapping):
+                yield from _named_facts(f"{title}, {inner_name.replace('_', ' ')}", inner_name, inner)
+    elif isinstance(value, list):
+        yield title, ", ".join(str(entry) for entry in value)
+    else:
+        yield title, _amount(name.replace("_", " "), value)
+
+
+def _flat(values: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
+    """The entries that are not nested and not empty, under names for people."""
+    for name, value in values.items():
+        if not isinstance(value, Mapping) and value not in (None, "", [], ()):
+            yield name.replace("_", " "), ", ".join(map(str, value)) if isinstance(value, list) else value
 
 
 def _amount(name: str, value: Any) -> object:
-    if name.endswith("_usd") and isinstance(value, int | float):
+    if name.endswith(" usd") and isinstance(value, int | float):
         return dollars(value)
     if name.endswith("bytes") and isinstance(value, int):
         return size(value)
     return value
+
+
+def _show_archives(screen: Screen, document: Mapping[str, Any]) -> None:
+    archives = document.get("archives") or []
+    if archives:
+        rows = [
+            (entry.get("location"), size(entry.get("size_bytes") or 0), entry.get("storage_class"))
+            for entry in archives
+        ]
+        screen.table(("archive", "size", "storage class"), rows)
+    if document.get("archives_next_token"):
+        screen.say("There are more archives; --all shows them.")
 
 
 def _show_skipped(screen: Screen, document: Mapping[str, Any]) -> None:
@@ -154,7 +172,7 @@ def _show_skipped(screen: Screen, document: Mapping[str, Any]) -> None:
         screen.say("Left where they are:")
         screen.table(("key", "reason"), [(entry.get("key"), entry.get("reason")) for entry in skipped])
     if document.get("next_token"):
-        screen.say("There are more; --all shows them.")
+        screen.say("There are more skipped files; --all shows them.")
 
 
 def _show_files(screen: Screen, files: list[Mapping[str, Any]], *, with_files: bool) -> None:
@@ -189,7 +207,9 @@ def show_listing(screen: Screen, entries: Iterable[Mapping[str, Any]]) -> None:
             entry.get("job_id") or entry.get("request_id"),
             entry.get("state"),
             entry.get("accepted_at") or "",
-            entry.get("wanted") or f"s3://{entry.get('bucket', '')}/{entry.get('prefix', '')}",
+            shorten(str(entry.get("wanted")), 100)
+            if entry.get("wanted")
+            else f"s3://{entry.get('bucket', '')}/{entry.get('prefix', '')}",
             _files_of(entry),
         )
         for entry in entries

@@ -250,3 +250,36 @@ def test_a_dry_runs_answer_is_shown_whole(glaciate: Glaciate, api: FakeGlaciateH
 
     assert result.exit_code == 0
     assert result.stdout.splitlines() == ["files: 12", "bytes in: 1.5 MB", "cost: once $0.004"]
+
+
+def test_a_jobs_archives_and_skipped_files_are_paged_side_by_side(glaciate: Glaciate, api: FakeGlaciateHttp) -> None:
+    def page(
+        archive: str, more_archives: str | None, key: str, more_skipped: str | None
+    ) -> tuple[int, dict[str, object]]:
+        lists = {
+            "archives": [{"location": archive, "size_bytes": 1, "storage_class": "GLACIER"}],
+            "archives_next_token": more_archives,
+            "skipped": [{"key": key, "reason": "changed"}],
+            "next_token": more_skipped,
+        }
+        return 200, {"job_id": JOB, "state": "COMPLETED", "counts": COUNTS, **lists}
+
+    api.on(
+        f"GET /archive/{JOB}",
+        page("s3://v/1", "a2", "k1", "s2"),
+        page("s3://v/1", "a2", "k2", None),
+        page("s3://v/2", None, "k1", "s2"),
+    )
+
+    result = glaciate("status", JOB, "--all")
+
+    lines = result.stdout.splitlines()
+    assert [line.split("\t")[0] for line in lines if "\t" in line] == [
+        "archive",
+        "s3://v/1",
+        "s3://v/2",
+        "key",
+        "k1",
+        "k2",
+    ]
+    assert [dict(call.url.params) for call in api.calls] == [{}, {"next_token": "s2"}, {"archives_token": "a2"}]

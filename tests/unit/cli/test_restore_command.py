@@ -163,3 +163,38 @@ def test_an_unknown_id_is_refused_by_the_service_and_said(glaciate: Glaciate, ap
 
     assert result.exit_code == 1
     assert "refused (404 JobNotFound): there is no job nothing" in result.stderr
+
+
+def test_an_ambiguous_name_is_refused_with_a_line_for_each_match(glaciate: Glaciate, api: FakeGlaciateHttp) -> None:
+    matches = [{"bucket": "source", "key": "2024/a.txt"}, {"bucket": "source", "key": "2025/a.txt"}]
+    details = {"ambiguous": [{"name": "a.txt", "matches": matches}], "more": False, "hours": {"Bulk": 48}}
+    api.on("POST /restore", (409, {"error": {"code": "AmbiguousName", "message": "two", "details": details}}))
+
+    result = glaciate("restore", "a.txt")
+
+    assert result.exit_code == 1
+    assert result.stderr.splitlines() == [
+        "glaciate: refused (409 AmbiguousName): two",
+        "  ambiguous:",
+        "    name: a.txt",
+        "    matches:",
+        "      s3://source/2024/a.txt",
+        "      s3://source/2025/a.txt",
+        "  more: false",
+        "  hours: Bulk 48",
+    ]
+
+
+def test_a_dry_run_shows_the_quote_a_line_for_each_part_and_nothing_empty(
+    glaciate: Glaciate, api: FakeGlaciateHttp
+) -> None:
+    estimate = {"total_usd": 0.06, "archive_bytes": 2_000_000, "note": None, "lines": {"retrieval_usd": 0.05, "of": {}}}
+    api.on("POST /restore", (200, {"dry_run": True, "estimate": estimate, "missing": []}))
+
+    result = glaciate("restore", "a.txt", "--dry-run")
+
+    assert result.stdout.splitlines() == [
+        "dry run: True",
+        "estimate: total $0.06, archive bytes 2.0 MB",
+        "estimate, lines: retrieval $0.05",
+    ]

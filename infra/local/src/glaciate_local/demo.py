@@ -274,7 +274,7 @@ class Demo:
                 what = f"{request['request_id']} ended {request['state']}: {request.get('reason')}, {request['counts']}"
                 _require(request["state"] == "COMPLETED", what)
             self.stage.good("all three COMPLETED")
-            return [self.place.api.whole_status(identifier, listed="files") for identifier in identifiers]
+            return [self.place.api.whole_status(identifier) for identifier in identifiers]
 
     def _compare(self, wanted: Sequence[Wanted], requests: Sequence[Document]) -> None:
         with self.stage.step("Every restored file is compared with its original, byte by byte"):
