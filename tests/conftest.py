@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-import aws_xray_sdk.core  # noqa: F401  makes its UDP socket when it is imported: before sockets are off
+import aws_xray_sdk.core  # makes its UDP socket when it is imported: before sockets are off
 import pytest
 
 from clouds import bare_server, cloud, server, server_settings  # noqa: F401  fixtures
@@ -27,3 +27,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.is_relative_to(TESTS / "unit"):
             item.add_marker(pytest.mark.disable_socket)
+
+
+def pytest_unconfigure() -> None:
+    aws_xray_sdk.core.xray_recorder.emitter._socket.close()

@@ -51,17 +51,14 @@ def bench(request: pytest.FixtureRequest) -> Bench:
     return Bench(adapter(s3), content, archive)
 
 
-def adapter(s3: "S3Client", **changes: int) -> S3RestoredFiles:
-    return replace(
-        S3RestoredFiles(
-            s3,
-            open_store("restored"),
-            "restored",
-            vault_bucket=VAULT_BUCKET,
-            part_size_bytes=5 * MEBIBYTE,
-            copy_part_bytes=5 * MEBIBYTE,
-        ),
-        **changes,
+def adapter(s3: "S3Client") -> S3RestoredFiles:
+    return S3RestoredFiles(
+        s3,
+        open_store("restored"),
+        "restored",
+        vault_bucket=VAULT_BUCKET,
+        part_size_bytes=5 * MEBIBYTE,
+        copy_part_bytes=5 * MEBIBYTE,
     )
 
 
@@ -198,7 +195,7 @@ def _it_is_known_for_what_it_was(s3: "S3Client", key: str) -> None:
 
 def test_a_file_above_the_copy_limit_is_copied_in_parts(s3: "S3Client") -> None:
     s3.put_object(Bucket=VAULT_BUCKET, Key="archives/a.object", Body=LARGE)
-    files = adapter(s3, longest_copy_bytes=MEBIBYTE)
+    files = adapter(s3)
 
     for _ in range(2):
         files.copy("archives/a.object", "k", member("a", LARGE))

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import CompletedPartTypeDef, HeadObjectOutputTypeDef
     from obstore.store import S3Config
 
-_LONGEST_COPY_BYTES: Final = 5 * 1024**3  # CopyObject
 _MOST_PARTS: Final = 10_000
 _COMPARED_BYTES: Final = 8 * 1024**2  # at once, when two files are compared
 _PLAIN_BYTES: Final = 1024**2  # of a catalog at once
@@ -202,7 +201,6 @@ class S3RestoredFiles:
     vault_bucket: str
     part_size_bytes: int
     copy_part_bytes: int
-    longest_copy_bytes: int = _LONGEST_COPY_BYTES
 
     def put(self, destination: str, member: Member, content: bytes) -> None:
         """Writes a whole file: by obstore where it takes the key and the properties as they are, else by boto3."""
@@ -267,7 +265,7 @@ class S3RestoredFiles:
         return _MultipartUpload(self, destination, member, begun["UploadId"], condition, part_size_bytes)
 
     def copy(self, vault_key: str, destination: str, member: Member) -> None:
-        """Copies a file out of the vault: in one call up to 5 GiB, in parts above."""
+        """Copies a file out of the vault, in one call or in parts: a call that copies gigabytes outlives every time-out."""
         source = self._head(self.vault_bucket, vault_key)
         if source is None:
             raise Vanished(vault_key)
@@ -276,7 +274,7 @@ class S3RestoredFiles:
             raise NotWritten(_taken(self.bucket, destination))
         condition: dict[str, Any] = {"IfNoneMatch": "*"} if there is None else {"IfMatch": there["ETag"]}
         try:
-            if source["ContentLength"] <= self.longest_copy_bytes:
+            if source["ContentLength"] <= self.copy_part_bytes:
                 self._copy_at_once(vault_key, destination, member, condition)
             else:
                 self._copy_in_parts(vault_key, source["ContentLength"], destination, member, condition)
@@ -299,6 +297,7 @@ class S3RestoredFiles:
             MetadataDirective="REPLACE",
             TaggingDirective="REPLACE",
             StorageClass="STANDARD",
+            ChecksumAlgorithm="CRC64NVME",
             **_properties(member),
             **condition,
         )
@@ -307,7 +306,8 @@ class S3RestoredFiles:
         self, vault_key: str, size: int, destination: str, member: Member, condition: Mapping[str, Any]
     ) -> None:
         upload: dict[str, Any] = {"Bucket": self.bucket, "Key": destination}
-        upload["UploadId"] = self.s3.create_multipart_upload(**upload, **_properties(member))["UploadId"]
+        begun = self.s3.create_multipart_upload(**upload, ChecksumAlgorithm="CRC64NVME", **_properties(member))
+        upload["UploadId"] = begun["UploadId"]
         part_bytes = max(self.copy_part_bytes, -(-size // _MOST_PARTS))
 
         def copy_part(number: int) -> "CompletedPartTypeDef":

@@ -40,4 +40,6 @@ class WorkerSettings(Settings):
     read_concurrency: int = Field(default=64, ge=1)
     write_concurrency: int = Field(default=64, ge=1)
     part_size_bytes: int = Field(default=5 * 1024**2, ge=5 * 1024**2)  # of a multipart upload
-    copy_part_bytes: int = Field(default=512 * 1024**2, ge=5 * 1024**2)  # of a multipart copy
+    copy_part_bytes: int = Field(
+        default=256 * 1024**2, ge=5 * 1024**2, le=5 * 1024**3
+    )  # a bigger file is copied in parts
