@@ -101,6 +101,9 @@ class Part:
     expected_by: datetime | None = None
     readable_until: datetime | None = None
     reason: str | None = None
+    wanted_bytes: int = 0
+    paid_tier: str | None = None  # where this part's asking began a thaw: by which tier, and of how many bytes
+    paid_bytes: int = 0
 
 
 class DocumentExpired(GlaciateError):
@@ -182,6 +185,9 @@ def read_part(row: PartRow) -> Part:
         expected_by=row.expected_by,
         readable_until=row.readable_until,
         reason=row.reason,
+        wanted_bytes=int(row.wanted_bytes or 0),
+        paid_tier=row.paid_tier,
+        paid_bytes=int(row.paid_bytes or 0),
     )
 
 

@@ -247,7 +247,10 @@ class PartRow(_JobsTable):
     files = NumberAttribute()
     restored = NumberAttribute(default=0)
     failed = NumberAttribute(default=0)
+    wanted_bytes = NumberAttribute(default=0)
     asked_at = UTCDateTimeAttribute(null=True)  # when S3 was last asked to thaw
+    paid_tier = UnicodeAttribute(null=True)  # where this part's asking began a thaw: by which tier,
+    paid_bytes = NumberAttribute(null=True)  # and of how many bytes
     expected_by = UTCDateTimeAttribute(null=True)
     readable_until = UTCDateTimeAttribute(null=True)
     reason = UnicodeAttribute(null=True)

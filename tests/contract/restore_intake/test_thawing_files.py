@@ -278,6 +278,23 @@ def test_the_last_part_ended_completes_the_request_once(world: World) -> None:
     assert [event.outcome for event in completed] == [Outcome.COMPLETED]
 
 
+def test_an_ended_request_says_what_it_has_cost_beside_its_estimate(world: World) -> None:
+    archive = world.vault.put(0, {"a.csv": 5_000_000, "b.csv": 1}, size_bytes=4_000_000)
+    first = world.post(filename="a.csv")
+    second = world.post(filename="b.csv")
+    world.drain()
+    before = world.describe(first, limit=10, token=None)["cost"]
+    for request_id in (first, second):
+        unpack(world, request_id, archive)
+
+    asked, joined = (world.describe(request_id, limit=10, token=None) for request_id in (first, second))
+
+    assert before is None
+    assert asked["cost"]["total_usd"] == pytest.approx(asked["estimate"]["total_usd"])
+    assert joined["cost"]["retrieval_usd"] == 0  # it joined the other's thaw
+    assert 0 < joined["cost"]["total_usd"] < joined["estimate"]["total_usd"]
+
+
 # The sweeper: a lost event costs time, not the restore.
 
 

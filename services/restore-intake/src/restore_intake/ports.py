@@ -129,6 +129,9 @@ class Requests(Protocol):
     def thawing(self, part: Part, *, asked_at: datetime, expected_by: datetime, look_at: datetime) -> None:
         """Says that a part's archive thaws, unless the part has moved on; and when to look at it."""
 
+    def paid(self, part: Part, *, tier: Tier, size_bytes: int) -> None:
+        """Keeps that this part's asking began a thaw, which is what is paid for."""
+
     def look_again(self, waiter: Waiter, *, look_at: datetime) -> None:
         """Says when to look at something again, if it still waits."""
 

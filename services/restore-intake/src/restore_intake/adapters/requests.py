@@ -141,6 +141,11 @@ class DynamoRequests:
         it_takes_longer = RequestRow.expected_by.does_not_exist() | (RequestRow.expected_by < expected_by)
         conditionally(lambda: request.update([RequestRow.expected_by.set(expected_by)], condition=it_takes_longer))
 
+    def paid(self, part: Part, *, tier: Tier, size_bytes: int) -> None:
+        """Keeps that this part's asking began a thaw; one after a lapsed copy is paid on top."""
+        row = PartRow(part.request_id, part_item(part.archive_id))
+        row.update([PartRow.paid_tier.set(tier), PartRow.paid_bytes.add(size_bytes)])
+
     def look_again(self, waiter: Waiter, *, look_at: datetime) -> None:
         """Says when to look at something again, if it still waits."""
         row = _waiter(waiter.request_id, waiter.archive_id, None, look_at)
@@ -265,6 +270,7 @@ def _record_part(
         vault_key=part.vault_key,
         storage_class=part.storage_class,
         files=len(part.files),
+        wanted_bytes=sum(file.size for file in part.files),
     )
     transaction.save(row, condition=nobody_has_recorded_it)
     transaction.save(_waiter(request_id, part.archive_id, project, look_at))

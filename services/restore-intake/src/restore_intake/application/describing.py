@@ -5,14 +5,17 @@ from dataclasses import asdict, dataclass
 from itertools import islice
 from typing import Any
 
+from glaciate.costs import ArchiveToRead, restore_estimate
 from glaciate.errors import conflict, invalid, not_found
 from glaciate.messages import ThawFiles
 from glaciate.names import ProjectName, RequestId
 from glaciate.outbox import CommandQueue
 from glaciate.parts import WantedFile
+from glaciate.requests import StorageClass, Tier
 from glaciate.restores import DocumentExpired, Part, PartDocuments, RequestState
 from restore_intake.application.thawing import ARCHIVES_PER_MESSAGE, EndCancelled
 from restore_intake.domain.ordering import Request
+from restore_intake.domain.thawing import known_class, thaw_days
 from restore_intake.ports import Projects, Requests
 
 
@@ -72,6 +75,7 @@ class DescribeRestore:
             "as_of": request.order.as_of,
             "resolved": request.resolved,
             "estimate": request.estimate,
+            "cost": _cost(request, parts) if request.state.ended else None,
             "missing": list(request.missing),
             "parts_recorded": len(parts),
             "parts_ended": sum(part.state.ended for part in parts),
@@ -119,6 +123,23 @@ class DescribeRestore:
             if not part.state.ended:
                 raise
             return ()
+
+
+def _cost(request: Request, parts: tuple[Part, ...]) -> dict[str, Any]:
+    """What an ended request has cost by the price file: the thaws it began itself (a joined one is another's), and what it restored."""
+    lines = dict.fromkeys(("retrieval_usd", "requests_usd", "temporary_copy_usd", "total_usd"), 0.0)
+    for part in parts:
+        read = ArchiveToRead(
+            storage_class=known_class(part.storage_class) or StorageClass.STANDARD,
+            size_bytes=part.paid_bytes,
+            wanted_files=part.restored,
+            wanted_bytes=part.wanted_bytes if part.restored else 0,
+            thawed=part.paid_tier is None,
+        )
+        tier = Tier(part.paid_tier) if part.paid_tier else request.order.tier
+        paid = asdict(restore_estimate((read,), tier=tier, days=thaw_days(request.order.days)))
+        lines = {line: usd + paid[line] for line, usd in lines.items()}
+    return lines
 
 
 def _describe_file(key: str, size: int, state: str, **known: Any) -> dict[str, Any]:

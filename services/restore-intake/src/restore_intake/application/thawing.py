@@ -163,6 +163,8 @@ class ThawPart:
                 storage_class = head.storage_class if head else part.storage_class
                 thaw = Thaw(tier, days, expected_by(storage_class, tier=tier, asked_at=self.now()))
                 self.requests.note_thaw(part.archive_id, thaw)
+                if head is not None and not head.ongoing:
+                    self.requests.paid(part, tier=tier, size_bytes=head.size_bytes)
                 self._join(part, head, thaw)
                 count("ThawBegun")
             case Answer.RENEWED | Answer.READABLE:
