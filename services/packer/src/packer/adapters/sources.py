@@ -1,11 +1,12 @@
 """The source files: many small GETs at once by obstore, verified and compressed in the threads that fetched them."""
 
+import os
 import re
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import md5
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
@@ -31,6 +32,8 @@ _ATTEMPTS: Final = 5
 _CHUNK_FILES: Final = 8
 _CHUNK_BYTES: Final = 256 * 1024
 _DELETE_BATCH: Final = 1000
+_LOOK_SECONDS: Final = 0.1
+_BUSY: Final = 0.75
 _MD5: Final = re.compile(r'"?([0-9a-f]{32})"?')
 _CODE: Final = re.compile(r"<Code>(\w+)</Code>")
 # obstore cleans paths up before it asks: such keys go through boto3
@@ -57,6 +60,34 @@ class _Mismatch(Exception):
     """As many bytes as the object has arrived, but not those that its ETag tells of."""
 
 
+@dataclass(slots=True)
+class Lanes:
+    """How many chunks may be on their way: few while the processors are busy, for threads that only wait for one another
+    cost a third of the work; more and more while they idle, because then S3 is what takes the time.
+    """
+
+    most: int
+    open: int = 16
+    now: Callable[[], float] = time.monotonic
+    worked: Callable[[], float] = time.process_time
+    processors: int = field(default_factory=lambda: os.cpu_count() or 1)
+    _since: float = field(init=False)
+    _worked_then: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.open = min(self.open, self.most)
+        self._since, self._worked_then = self.now(), self.worked()
+
+    def adapt(self) -> None:
+        """Looks at the processors now and then, and doubles the lanes where they idle."""
+        passed = self.now() - self._since
+        if passed < _LOOK_SECONDS or self.open == self.most:
+            return
+        if self.worked() - self._worked_then < _BUSY * passed * self.processors:
+            self.open = min(2 * self.open, self.most)
+        self._since, self._worked_then = self.now(), self.worked()
+
+
 @dataclass(frozen=True, slots=True)
 class ObstoreSources:
     """Memory: `window_bytes` of files fetched and not yet taken (or one file, if it is larger), twice while they are packed."""
@@ -75,17 +106,19 @@ class ObstoreSources:
         chunks = _chunks(files)
         window: deque[tuple[Future[list[ReadFile | Skipped]], int]] = deque()
         held = 0
+        lanes = Lanes(most=4 * self.concurrency)
         threads = ThreadPoolExecutor(self.concurrency, thread_name_prefix="fetch")
         try:
             waiting = next(chunks, None)
             while waiting is not None or window:
-                while waiting is not None and self._has_room(len(window), held + waiting.size):
+                while waiting is not None and self._has_room(len(window), held + waiting.size, lanes.open):
                     window.append((threads.submit(self._read_chunk, store, bucket, waiting, compression), waiting.size))
                     held += waiting.size
                     waiting = next(chunks, None)
                 future, size = window.popleft()
                 yield from future.result()
                 held -= size
+                lanes.adapt()
         finally:
             threads.shutdown(wait=True, cancel_futures=True)
 
@@ -110,8 +143,8 @@ class ObstoreSources:
                     yield from self._delete_one(bucket, key, etag)
             yield from self._delete_batch(bucket, [item for item in batch if not _NOT_FOR_XML.search(item[0])])
 
-    def _has_room(self, chunks: int, held: int) -> bool:
-        return chunks == 0 or (chunks < 4 * self.concurrency and held <= self.window_bytes)
+    def _has_room(self, chunks: int, held: int, most: int) -> bool:
+        return chunks == 0 or (chunks < most and held <= self.window_bytes)
 
     def _read_chunk(
         self, store: S3Store, bucket: str, chunk: "_Chunk", compression: Compression
