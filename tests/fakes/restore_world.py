@@ -160,7 +160,7 @@ def restore_world() -> Iterator[World]:
         close = CloseRequest(ledger, bus)
         end_cancelled = EndCancelled(requests, ledger, close)
         thaw = ThawPart(requests, ledger, vault, bus, close, s3.clock, LOOK_AFTER)
-        resolve = ResolveRequest(find, requests, ledger, documents, s3.clock, LOOK_AFTER)
+        resolve = ResolveRequest(find, requests, documents, s3.clock, LOOK_AFTER)
         yield World(
             s3=s3,
             sqs=sqs,

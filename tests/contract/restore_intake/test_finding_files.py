@@ -101,7 +101,8 @@ def test_a_large_prefix_resolved_again_after_a_death_promises_no_place_twice(wor
     request = world.requests.get(request_id)
     assert request is not None
     resolve = world.thaw_files.resolve
-    resolve._record(request, resolve.find.in_archives(request.order, resolve.find.ranges(request.order, SOURCE)))
+    found = resolve.find.in_archives(request.order, resolve.find.ranges(request.order, SOURCE))
+    resolve._record(request, found, set(), concerned=set())
 
     world.drain()  # resolves from the beginning: nothing says how far it had come
 
@@ -110,6 +111,21 @@ def test_a_large_prefix_resolved_again_after_a_death_promises_no_place_twice(wor
     request = world.requests.get(request_id)
     assert request is not None
     assert (request.resolved, request.parts, request.files) == (True, 25, 26)
+
+
+def test_a_folder_archived_over_and_over_is_resolved_in_steps_to_the_newest_of_each(world: World) -> None:
+    for number in range(120):
+        files = {"d/a": number, "d/z": number, f"d/once/{number:03}": 7}
+        world.vault.put(number, files, sealed_at=SEALED_AT + timedelta(hours=number))
+    request_id = world.post(prefix="d/")
+
+    handled = world.drain()
+
+    parts = wanted(world, request_id)
+    found = {file.key: file.size for files in parts.values() for file in files}
+    assert handled > 3
+    assert (len(parts), sum(map(len, parts.values())), len(found)) == (120, 122, 122)
+    assert (found["d/a"], found["d/z"]) == (119, 119)
 
 
 def test_a_large_prefix_over_two_buckets_asks_which(world: World) -> None:

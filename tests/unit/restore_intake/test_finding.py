@@ -9,10 +9,12 @@ from glaciate.names import ArchiveId
 from restore_intake.domain.finding import (
     ArchiveRange,
     FileVersion,
+    Progress,
     clusters,
     collisions,
     destination,
     newest,
+    read_progress,
     sealed_by,
     version_name,
     wanted_by_archive,
@@ -65,6 +67,21 @@ def test_an_archive_that_spans_others_keeps_them_in_its_group() -> None:
     groups = clusters([archive("1", "a", "z"), archive("2", "b", "c"), archive("3", "m", "n")])
 
     assert [[entry.archive_id for entry in group] for group in groups] == [["1", "2", "3"]]
+
+
+def test_progress_is_read_as_it_was_written_and_only_grows() -> None:
+    steps = [
+        Progress("a", None, 50),
+        Progress("a", None, 100),
+        Progress("a", "k"),
+        Progress("a", "k", 50),
+        Progress("a", "k/long/er"),
+        Progress("b", None, 50),
+    ]
+
+    assert [read_progress(step.text) for step in steps] == steps
+    assert [step.text for step in steps] == sorted(step.text for step in steps)
+    assert read_progress(None) == Progress()
 
 
 def test_a_file_appears_under_the_prefix_and_its_full_key() -> None:

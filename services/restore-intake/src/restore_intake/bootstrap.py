@@ -154,8 +154,7 @@ def _thaw_part() -> ThawPart:
 def thaw_files() -> ThawFilesOfRequest:
     """Handles `ThawFiles`."""
     here = thaw_settings()
-    ledger = _ledger(here)
-    resolve = ResolveRequest(_find(here), _requests(here), ledger, _documents(here), utc_now, _look_after(here))
+    resolve = ResolveRequest(_find(here), _requests(here), _documents(here), utc_now, _look_after(here))
     return ThawFilesOfRequest(
         _requests(here), resolve, _thaw_part(), _end_cancelled(here), _close(here), _queue(here), _bus(here)
     )

@@ -1,6 +1,6 @@
 """Thawing: resolve what is still open, ask S3 for readable copies, tell when they are there already, close what has ended."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Set
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, TypeVar
@@ -8,14 +8,14 @@ from typing import Final, TypeVar
 from glaciate.errors import Permanent, Transient
 from glaciate.events import ArchiveReadable, RestoreAccepted, RestoreCompleted
 from glaciate.messages import ThawFiles
-from glaciate.names import RequestId
+from glaciate.names import ArchiveId, RequestId
 from glaciate.outbox import CommandQueue, EventBus
 from glaciate.requests import Tier
 from glaciate.restores import Part, PartDocuments, PartState, RequestState
 from glaciate.telemetry import count, logger
 from restore_intake.application.accepting import planned_parts
 from restore_intake.application.finding import FindWanted, Found
-from restore_intake.domain.finding import ArchiveRange, clusters
+from restore_intake.domain.finding import Progress, batches, clusters, newest_first, read_progress
 from restore_intake.domain.ordering import Request
 from restore_intake.domain.thawing import (
     Act,
@@ -66,55 +66,59 @@ class ResolveRequest:
 
     find: FindWanted
     requests: Requests
-    ledger: Ledger
     documents: PartDocuments
     now: Clock
     look_after: timedelta
 
     def __call__(self, request: Request) -> bool:
         """True when every part is recorded; False where more is left for another message."""
+        recorded = {part.archive_id for part in self.requests.parts(request.request_id)}
         if request.order.names:
             found = self.find.by_names(request.order.model_copy(update={"all_matches": True}))
-            self._record(request, found)
+            self._record(request, found, recorded, concerned=recorded)
             self.requests.resolved(request.request_id, missing=found.missing)
             return True
-        if not self._resolve_archives(request):
+        if not self._resolve_archives(request, recorded):
             return False
-        nothing = not self.requests.parts(request.request_id, limit=1)
-        self.requests.resolved(request.request_id, missing=(request.order.wanted,) if nothing else ())
+        self.requests.resolved(request.request_id, missing=() if recorded else (request.order.wanted,))
         return True
 
-    def _resolve_archives(self, request: Request) -> bool:
+    def _resolve_archives(self, request: Request, recorded: set[ArchiveId]) -> bool:
+        """Group by group of archives that share keys, each from its newest archive to its oldest: what a newer one gave is promised."""
         left = ARCHIVES_PER_MESSAGE
-        done_bucket, _slash, done_key = (request.resolved_to or "").partition("/")
+        done = read_progress(request.resolved_to)
         for bucket in request.order.buckets:
-            if bucket < done_bucket:
+            if bucket < done.bucket:
                 continue
-            after = done_key if bucket == done_bucket else None
-            for cluster in clusters(self.find.ranges(request.order, bucket, after=after)):
-                if left <= 0:
-                    return False
-                left -= len(cluster)
-                self._record(request, self.find.in_archives(request.order, cluster))
-                self.requests.resolved_to(request.request_id, f"{bucket}/{_end(cluster)}")
+            progress = done if bucket == done.bucket else Progress(bucket)
+            for group in clusters(self.find.ranges(request.order, bucket, after=progress.after)):
+                concerned = {archive.archive_id for archive in group}
+                for archives in batches(newest_first(group)[progress.read :], ARCHIVES_PER_MESSAGE):
+                    if left <= 0:
+                        return False
+                    left -= len(archives)
+                    found = self.find.in_archives(request.order, archives)
+                    self._record(request, found, recorded, concerned=concerned & recorded)
+                    progress = progress.further(len(archives))
+                    self.requests.resolved_to(request.request_id, progress.text)
+                progress = Progress(bucket, max(archive.last_key for archive in group))
+                self.requests.resolved_to(request.request_id, progress.text)
         return True
 
-    def _record(self, request: Request, found: Found) -> None:
-        concerned = sorted({version.archive_id for version in found.versions})
-        looked_up = (self.ledger.part(request.request_id, archive_id) for archive_id in concerned)
-        recorded = [part for part in looked_up if part is not None]
+    def _record(self, request: Request, found: Found, recorded: set[ArchiveId], *, concerned: Set[ArchiveId]) -> None:
+        """Records what was found, but for the places that the `concerned` parts promise already."""
         promised = frozenset(
-            file.destination for part in recorded for file in self.documents.wanted(part.request_id, part.archive_id)
+            file.destination
+            for archive_id in concerned
+            for file in self.documents.wanted(request.request_id, archive_id)
         )
-        known = {part.archive_id for part in recorded}
-        parts = [part for part in planned_parts(request.order, found, without=promised) if part.archive_id not in known]
+        parts = [
+            part for part in planned_parts(request.order, found, without=promised) if part.archive_id not in recorded
+        ]
         for part in parts:
             self.documents.put_wanted(request.request_id, part.archive_id, part.files)
         self.requests.add_parts(request.request_id, parts, look_at=self.now() + self.look_after)
-
-
-def _end(cluster: Iterable[ArchiveRange]) -> str:
-    return max(archive.last_key for archive in cluster)
+        recorded.update(part.archive_id for part in parts)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from glaciate.parts import WantedFile
 
 LONGEST_KEY_BYTES: Final = 1024  # S3's limit
 _DIGEST_CHARACTERS: Final = 32
+_PROGRESS: Final = "\x00"  # in no key that a listing can tell
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +81,42 @@ def clusters(ranges: Iterable[ArchiveRange]) -> Iterator[tuple[ArchiveRange, ...
         group.append(found)
     if group:
         yield tuple(group)
+
+
+def newest_first(archives: Iterable[ArchiveRange]) -> list[ArchiveRange]:
+    """Archives in the order in which their versions of a file count."""
+    return sorted(archives, key=lambda found: (int(found.sealed_at.timestamp()), found.archive_id), reverse=True)
+
+
+def batches(archives: Sequence[ArchiveRange], size: int) -> Iterator[Sequence[ArchiveRange]]:
+    """So many at a time."""
+    for start in range(0, len(archives), size):
+        yield archives[start : start + size]
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a request is resolved: every group of a bucket's archives up to a key, and of the next so many archives. Its text grows."""
+
+    bucket: str = ""
+    after: str | None = None
+    read: int = 0
+
+    @property
+    def text(self) -> str:
+        """As it is kept; further on sorts behind."""
+        return f"{self.bucket}/{self.after or ''}" + (f"{_PROGRESS}{self.read:08}" if self.read else "")
+
+    def further(self, archives: int) -> "Progress":
+        """So many archives on."""
+        return Progress(self.bucket, self.after, self.read + archives)
+
+
+def read_progress(text: str | None) -> Progress:
+    """What `Progress.text` says."""
+    place, _mark, read = (text or "").partition(_PROGRESS)
+    bucket, _slash, after = place.partition("/")
+    return Progress(bucket, after or None, int(read or 0))
 
 
 def destination(prefix: str, key: str) -> str:
