@@ -6,7 +6,8 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from hashlib import md5
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
@@ -31,6 +32,7 @@ StoreOf = Callable[[str], S3Store]
 _ATTEMPTS: Final = 5
 _CHUNK_FILES: Final = 8
 _CHUNK_BYTES: Final = 256 * 1024
+_SMALL_BYTES: Final = 32 * 1024
 _DELETE_BATCH: Final = 1000
 _LOOK_SECONDS: Final = 0.1
 _BUSY: Final = 0.75
@@ -104,7 +106,7 @@ class ObstoreSources:
         """Small files go in chunks, because handing one over to a thread costs as much as compressing it."""
         store = self.store_of(bucket)
         chunks = _chunks(files)
-        window: deque[tuple[Future[list[ReadFile | Skipped]], int]] = deque()
+        window: deque[tuple[Future[list[_Verified | ReadFile | Skipped]], int]] = deque()
         held = 0
         lanes = Lanes(most=4 * self.concurrency)
         threads = ThreadPoolExecutor(self.concurrency, thread_name_prefix="fetch")
@@ -116,7 +118,8 @@ class ObstoreSources:
                     held += waiting.size
                     waiting = next(chunks, None)
                 future, size = window.popleft()
-                yield from future.result()
+                for got in future.result():
+                    yield got.packed(compression) if isinstance(got, _Verified) else got
                 held -= size
                 lanes.adapt()
         finally:
@@ -148,10 +151,14 @@ class ObstoreSources:
 
     def _read_chunk(
         self, store: S3Store, bucket: str, chunk: "_Chunk", compression: Compression
-    ) -> list[ReadFile | Skipped]:
-        return [self._read(store, bucket, file, compression) for file in chunk.files]
+    ) -> "list[_Verified | ReadFile | Skipped]":
+        """Small files are left to whoever takes them: many threads that compress push each other out of the caches."""
+        read = [self._read(store, bucket, file) for file in chunk.files]
+        if chunk.is_small:
+            return list(read)
+        return [got.packed(compression) if isinstance(got, _Verified) else got for got in read]
 
-    def _read(self, store: S3Store, bucket: str, file: SourceFile, compression: Compression) -> ReadFile | Skipped:
+    def _read(self, store: S3Store, bucket: str, file: SourceFile) -> "_Verified | Skipped":
         failure: Exception | None = None
         for attempt in range(_ATTEMPTS):
             if attempt:
@@ -164,7 +171,7 @@ class ObstoreSources:
                     return Skipped(file.key, reason)
                 failure = error
             else:
-                return ReadFile(file, description, pack(data, compression))
+                return _Verified(file, description, data)
         if isinstance(failure, _Mismatch):  # the others of the archive need not wait for what never comes right
             return Skipped(file.key, f"it can't be verified: {failure}")
         raise Transient(f"{file.key} could not be read: {failure}") from failure
@@ -174,9 +181,9 @@ class ObstoreSources:
             answer = self.s3.get_object(Bucket=bucket, Key=file.key, IfMatch=file.etag)
             return answer["Body"].read(), _described(answer)
         result = obstore.get(store, file.key, options={"if_match": file.etag})
-        attributes = result.attributes
+        description = _attributed(tuple(result.attributes.items()))
         version = result.meta["version"]
-        return result.bytes(), _attributed(attributes, version)
+        return result.bytes(), replace(description, version_id=version) if version else description
 
     def _verify(self, bucket: str, file: SourceFile, data: Any) -> None:
         if len(data) != file.size:
@@ -224,9 +231,26 @@ class ObstoreSources:
 
 
 @dataclass(frozen=True, slots=True)
+class _Verified:
+    """A file's bytes, as they were listed."""
+
+    file: SourceFile
+    description: Description
+    data: Any
+
+    def packed(self, compression: Compression) -> ReadFile:
+        return ReadFile(self.file, self.description, pack(self.data, compression))
+
+
+@dataclass(frozen=True, slots=True)
 class _Chunk:
     files: tuple[SourceFile, ...]
     size: int
+
+    @property
+    def is_small(self) -> bool:
+        """Whether compressing one of its files takes less than asking for it."""
+        return self.size <= _SMALL_BYTES * len(self.files)
 
 
 def _chunks(files: Iterable[SourceFile]) -> Iterator[_Chunk]:
@@ -277,11 +301,11 @@ def _described(answer: Any) -> Description:
     )
 
 
-def _attributed(attributes: Any, version: str | None) -> Description:
-    """What an obstore GET tells: standard headers capitalised, user metadata in lower case."""
+@lru_cache(maxsize=4096)
+def _attributed(attributes: tuple[tuple[Any, str], ...]) -> Description:
+    """What an obstore GET tells: standard headers capitalised, user metadata in lower case. Most files of a prefix are alike."""
     values = dict(attributes)
     return Description(
-        version_id=version,
         content_type=values.pop("Content-Type", None),
         content_encoding=values.pop("Content-Encoding", None),
         content_disposition=values.pop("Content-Disposition", None),
