@@ -2,6 +2,7 @@
 
 import gzip
 from datetime import UTC, datetime
+from uuid import uuid4
 
 import boto3
 import pytest
@@ -10,9 +11,10 @@ from contract.packer.conftest import Ground
 from fakes.packer_world import JOB, START, FakeObject
 from glaciate.catalog import Catalog, CatalogHeader, Member, Skipped, compress, write_catalog
 from glaciate.names import ArchiveId, ProjectName
-from packer.adapters.vault import part_size_for
+from glaciate_local.cloud import Server
+from packer.adapters.vault import S3Vault, part_size_for
 from packer.domain.archives import CatalogEntry, Draft, Seal
-from packer.domain.sources import SourceFile, plan_line
+from packer.domain.sources import Description, SourceFile, plan_line
 from packer.ports import ArchiveAlreadyDifferent, CatalogOfAnother, LostRace
 
 KEY = "archives/demo/01aaaaa000010000.zip"
@@ -160,3 +162,53 @@ def test_times_of_plans_are_exact(ground: Ground) -> None:
     key = ground.plans.put(ARCHIVE, gzip.compress(plan_line(file)))
 
     assert next(ground.plans.read(key)).modified == moment
+
+
+@pytest.fixture
+def copying(server: Server) -> tuple[S3Vault, SourceFile]:
+    """A vault that copies in parts of 5 MiB, and a source file of three parts; moto would not see that it was rewritten."""
+    keys = {"aws_access_key_id": server.root_access_key_id, "aws_secret_access_key": server.root_secret_access_key}
+    s3 = boto3.client("s3", endpoint_url=server.endpoint, **keys)
+    bucket = f"copying-{uuid4().hex[:8]}"
+    s3.create_bucket(Bucket=bucket)
+    told = s3.put_object(Bucket=bucket, Key="in/big #1", Body=BODY)
+    vault = S3Vault(s3, bucket, part_size_bytes=5 * 1024**2, parts_in_flight=2, copy_part_bytes=5 * 1024**2)
+    return vault, SourceFile("in/big #1", len(BODY), told["ETag"], NOW)
+
+
+ABOUT = Description(content_type="text/x", metadata={"sample": "12"})
+
+
+@pytest.mark.cloud
+def test_a_very_big_file_is_copied_in_parts_with_what_it_carries(copying: tuple[S3Vault, SourceFile]) -> None:
+    vault, file = copying
+
+    for _ in range(2):  # again is harmless
+        assert vault.copy(vault.bucket, file, ABOUT, KEY, storage_class="GLACIER_IR") is None
+
+    stored = vault.find(KEY)
+    assert stored is not None
+    assert (stored.size_bytes, stored.storage_class) == (len(BODY), "GLACIER_IR")
+    answer = vault.s3.get_object(Bucket=vault.bucket, Key=KEY)
+    assert (answer["ContentType"], answer["Metadata"]) == ("text/x", {"sample": "12"})
+    assert answer["Body"].read() == BODY
+    assert not vault.s3.list_multipart_uploads(Bucket=vault.bucket).get("Uploads")
+
+
+@pytest.mark.cloud
+@pytest.mark.parametrize("change", ["rewritten", "deleted"])
+def test_a_very_big_file_that_changed_is_not_copied_and_leaves_no_upload(
+    copying: tuple[S3Vault, SourceFile], change: str
+) -> None:
+    vault, file = copying
+    if change == "rewritten":
+        vault.s3.put_object(Bucket=vault.bucket, Key=file.key, Body=BODY[::-1])
+    else:
+        vault.s3.delete_object(Bucket=vault.bucket, Key=file.key)
+
+    skipped = vault.copy(vault.bucket, file, ABOUT, KEY, storage_class="GLACIER_IR")
+
+    assert skipped is not None
+    assert skipped.key == file.key
+    assert vault.find(KEY) is None
+    assert not vault.s3.list_multipart_uploads(Bucket=vault.bucket).get("Uploads")

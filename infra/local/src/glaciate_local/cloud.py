@@ -26,7 +26,7 @@ from botocore.config import Config
 from glaciate_local.processes import PROC, is_running, members_of_session, send, wait_until
 from glaciate_local.settings import REGION, LocalSettings
 
-START_SECONDS = 30.0
+START_SECONDS = 90.0
 
 
 class CloudFailed(Exception):

@@ -24,7 +24,7 @@ SOURCE_BUCKET = "glaciate-local-source"
 USER = "glaciate-local"
 NOTIFICATIONS = "glaciate-local-notifications"
 TEMPLATE = ROOT / "infra" / "template.yaml"
-HEALTHY_SECONDS = 30.0
+HEALTHY_SECONDS = 90.0
 QUEUES = {
     "pack": "PackQueueUrl",
     "pack_dlq": "PackDeadLettersUrl",

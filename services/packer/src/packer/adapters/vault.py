@@ -246,7 +246,8 @@ class S3Upload:
         if code in _PRECONDITION or code == "NoSuchUpload":
             stored = self.vault.find(self.key)
             if stored is not None:
-                if (stored.size_bytes, stored.checksum) == (self.size_bytes, checksum):
+                same_bytes = checksum is None or stored.checksum == checksum  # S3 may tell none of copied parts
+                if same_bytes and stored.size_bytes == self.size_bytes:
                     return
                 raise ArchiveAlreadyDifferent(
                     f"{self.key} is there already with {stored.size_bytes} bytes and CRC64NVME {stored.checksum}, "
