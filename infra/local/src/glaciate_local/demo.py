@@ -17,6 +17,7 @@ from typing import Any, Final
 
 import obstore
 from botocore.exceptions import BotoCoreError, ClientError
+from obstore.exceptions import BaseError
 from rich.console import Console, RenderableType
 from rich.panel import Panel
 from rich.table import Table
@@ -415,7 +416,7 @@ def main() -> int:
                 local = up(settings)
             stage.good(f"up at {local['aws_endpoint_url']}, nothing on AWS is touched")
         Demo(stage, Place.of(local), f"{datetime.now(UTC):%Y%m%d-%H%M%S}")()
-    except (BotoCoreError, CloudFailed, CommandFailed, ClientError, DemoFailed, TooFewFiles) as failed:
+    except (BaseError, BotoCoreError, CloudFailed, CommandFailed, ClientError, DemoFailed, TooFewFiles) as failed:
         failure = str(failed)
     except KeyboardInterrupt:
         failure = "interrupted"
