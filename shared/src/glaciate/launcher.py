@@ -1,8 +1,9 @@
 """Keeps `workers = min(max, ceil(backlog / per worker))` running: counts the backlog and the live jobs, submits what is missing."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import ceil
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from glaciate.telemetry import count, logger
 
@@ -15,6 +16,12 @@ _LIVE: Final[tuple["JobStatusType", ...]] = ("SUBMITTED", "PENDING", "RUNNABLE",
 _ENDED: Final = ("SUCCEEDED", "FAILED")
 _LARGEST_ARRAY: Final = 10_000
 _DESCRIBE_LIMIT: Final = 100
+_SCHEDULED: Final = "Scheduled Event"  # what EventBridge Scheduler sends where its target names no input
+
+
+def announces_work(event: Mapping[str, Any]) -> bool:
+    """Whether a launcher was woken by an event of the bus, which reaches the queue at the same time, and not by the schedule."""
+    return bool(event.get("detail-type", _SCHEDULED) != _SCHEDULED)
 
 
 class Backlog(Protocol):
@@ -43,9 +50,9 @@ class KeepWorkersRunning:
     messages_per_worker: int
     max_workers: int
 
-    def __call__(self) -> int:
-        """Returns how many workers it started."""
-        backlog = self.backlog.messages()
+    def __call__(self, *, announced: bool = False) -> int:
+        """Returns how many workers it started. Where work was `announced`, there is some, though the queue may not show it yet."""
+        backlog = max(self.backlog.messages(), int(announced))
         wanted = min(self.max_workers, ceil(backlog / self.messages_per_worker))
         live = self.fleet.live() if wanted else 0
         missing = max(0, wanted - live)

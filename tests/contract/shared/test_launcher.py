@@ -45,6 +45,12 @@ def test_launching_twice_starts_no_second_worker(queue: Queue) -> None:
     assert (launch(), launch()) == (1, 0)
 
 
+def test_announced_work_gets_a_worker_though_the_queue_does_not_show_it_yet(queue: Queue) -> None:
+    launch = KeepWorkersRunning(SqsBacklog(queue.sqs, queue.url), FakeFleet(), messages_per_worker=4, max_workers=3)
+
+    assert (launch(), launch(announced=True), launch(announced=True)) == (0, 1, 0)
+
+
 def test_messages_in_flight_count_as_work(queue: Queue) -> None:
     queue.put("{}")
     queue.sqs.receive_message(QueueUrl=queue.url)

@@ -21,6 +21,6 @@ def test_the_launchers_modules_need_neither_codecs_nor_obstore() -> None:
 def test_the_handler_answers_how_many_workers_it_started(monkeypatch: pytest.MonkeyPatch) -> None:
     handler = importlib.import_module("unpacker.handler")
     bootstrap = importlib.import_module("unpacker.bootstrap")
-    monkeypatch.setattr(bootstrap, "keep_workers_running", lambda: lambda: 2)
+    monkeypatch.setattr(bootstrap, "keep_workers_running", lambda: lambda *, announced: 2 if announced else 0)
 
     assert handler.launch({"detail-type": "Object Restore Completed"}, FakeLambdaContext()) == {"started": 2}
