@@ -63,7 +63,7 @@ def place(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> It
     server: Server = request.getfixturevalue("server")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", server.root_access_key_id)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", server.root_secret_access_key)
-    s3 = boto3.client("s3", endpoint_url=server.endpoint)
+    s3 = boto3.Session().client("s3", endpoint_url=server.endpoint)  # the default session keeps older keys
     bucket = f"source-{uuid4().hex[:8]}"
     s3.create_bucket(Bucket=bucket)
     sources = ObstoreSources(
