@@ -7,6 +7,8 @@ export PYTHONDONTWRITEBYTECODE := 1
 
 PYTHON ?= python3
 BIN := .venv/bin
+# Two processes, a file to one of them: tests wait for the local cloud most of the time.
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
 # uv from the PATH when it is the pinned version, else a private copy.
 UV_VERSION := $(shell sed -n 's/^uv==\([0-9.]*\).*/\1/p' requirements-tools.lock)
 UV := $(shell if [ "$$(uv --version 2>/dev/null | cut -d' ' -f2)" = "$(UV_VERSION)" ]; then command -v uv; else echo .tools/bin/uv; fi)
@@ -38,13 +40,13 @@ demo: setup build ## archive real files on the local cloud, restore some, compar
 	$(BIN)/python -m glaciate_local.demo
 
 test: check ## everything CI asks: check, then all tests but the very long ones
-	$(BIN)/python -m pytest -m "not very_slow"
+	$(PYTEST) -m "not very_slow"
 
 test-fast: setup ## unit, contract and infra tests
-	$(BIN)/python -m pytest tests/unit tests/contract tests/infra
+	$(PYTEST) tests/unit tests/contract tests/infra
 
 test-all: check ## every test, the very long ones too
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 check: setup build ## linters, types, import contracts, templates, lock files and generated files
 	$(BIN)/ruff check .
