@@ -294,6 +294,7 @@ class BatchJobs:
             "GLACIATE_LOCAL_TOKEN": os.environ["GLACIATE_LOCAL_TOKEN"],
             "PYTHONPATH": str(code),
             "PYTHONUNBUFFERED": "1",
+            "PYTHONDONTWRITEBYTECODE": "1",  # an image is read-only; the folder stays as it was built
             "AWS_ENDPOINT_URL": os.environ["GLACIATE_LOCAL_ENDPOINT"],
             "AWS_REGION": get_region(),
             "AWS_DEFAULT_REGION": get_region(),
