@@ -142,7 +142,7 @@ def bare_whole(archive: ArchiveId, keys: list[str]) -> Work:
     """The whole archive by the unpacker's client, 8 MB a GET, 8 at once, nothing done to the bytes."""
     import obstore
 
-    from unpacker.adapters import open_store
+    from unpacker.adapters.stores import open_store
 
     store, vault_key, step = open_store(VAULT), vault_key_of_zip("archives/", archive), 8 * 1024**2
     size = obstore.head(store, vault_key)["size"]

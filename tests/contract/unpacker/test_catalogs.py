@@ -8,7 +8,7 @@ import pytest
 from fakes.unpacking import VAULT_BUCKET, FakeCatalogs, header_of, member
 from glaciate.catalog import Catalog, Skipped, compress, write_catalog
 from glaciate.names import ArchiveId, catalog_key
-from unpacker.adapters import S3Catalogs
+from unpacker.adapters.catalogs import S3Catalogs
 from unpacker.ports import Catalogs, CatalogUnusable
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ from zlib import crc32
 import pytest
 
 from fakes.unpacking import VAULT_BUCKET, FakeRestoredFiles, FakeVault, member
-from unpacker.adapters import S3RestoredFiles, open_store
+from unpacker.adapters.restored_files import S3RestoredFiles
+from unpacker.adapters.stores import open_store
 from unpacker.ports import NotReadable, NotWritten, RestoredFiles, Vanished
 
 if TYPE_CHECKING:

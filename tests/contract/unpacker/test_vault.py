@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from fakes.unpacking import VAULT_BUCKET, FakeVault
-from unpacker.adapters import RangedVault, open_store
+from unpacker.adapters.stores import open_store
+from unpacker.adapters.vault import RangedVault
 from unpacker.ports import NotReadable, Vanished, Vault
 
 if TYPE_CHECKING:

@@ -26,7 +26,10 @@ def keep_workers_running() -> KeepWorkersRunning:
 @cache
 def worker() -> Worker:
     """The worker; only here are the libraries of the data plane needed, which the launcher's bundle lacks."""
-    from unpacker.adapters import RangedVault, S3Catalogs, S3RestoredFiles, open_store
+    from unpacker.adapters.catalogs import S3Catalogs
+    from unpacker.adapters.restored_files import S3RestoredFiles
+    from unpacker.adapters.stores import open_store
+    from unpacker.adapters.vault import RangedVault
     from unpacker.application import UnpackArchive, UnpackMembers
     from unpacker.domain import ReadLimits
 

@@ -1,10 +1,6 @@
-"""S3: catalogs and ranges out of the vault, files into the restore bucket."""
+"""Files into the restore bucket."""
 
 import base64
-import gzip
-import io
-import os
-import re
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -13,27 +9,22 @@ from urllib.parse import urlencode
 
 import obstore
 from botocore.exceptions import ClientError, ParamValidationError
-from isal import igzip, isal_zlib
-from obstore.auth.boto3 import Boto3CredentialProvider
+from isal import isal_zlib
 from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import S3Store
 
-from glaciate.catalog import Excerpt, Member, read_excerpt
+from glaciate.catalog import Member
 from glaciate.errors import Transient
-from glaciate.names import ArchiveId, catalog_key
-from unpacker.ports import CatalogUnusable, NotReadable, NotWritten, Upload, Vanished
+from unpacker.adapters.stores import NOT_THERE, code_in, error_code, fits_obstore, raise_for_source
+from unpacker.ports import NotWritten, Upload, Vanished
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import CompletedPartTypeDef, HeadObjectOutputTypeDef
-    from obstore.store import S3Config
 
 _MOST_PARTS: Final = 10_000
 _COMPARED_BYTES: Final = 8 * 1024**2  # at once, when two files are compared
-_PLAIN_BYTES: Final = 1024**2  # of a catalog at once
 _COPIES_AT_ONCE: Final = 8
-_NOT_THERE: Final = frozenset({"NoSuchKey", "NoSuchVersion", "NotFound", "404"})
-_ARCHIVED: Final = frozenset({"InvalidObjectState", "ObjectNotInActiveTierError"})  # the second from CopyObject
 _CONDITION_FAILED: Final = frozenset({"PreconditionFailed", "412"})
 _ATTRIBUTE_NAMES: Final = frozenset(
     {"content-type", "content-encoding", "content-disposition", "content-language", "cache-control", "storage-class"}
@@ -41,96 +32,6 @@ _ATTRIBUTE_NAMES: Final = frozenset(
 _REFUSED: Final = frozenset(
     {"KeyTooLongError", "MetadataTooLarge", "InvalidArgument", "InvalidTag", "InvalidRequest", "EntityTooLarge"}
 )
-
-
-def _code(error: ClientError) -> str:
-    return error.response["Error"]["Code"]
-
-
-def open_store(bucket: str) -> S3Store:
-    """A bucket for the data plane; the endpoint of the local cloud where the environment names one."""
-    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
-    place: S3Config = {"endpoint": endpoint, "virtual_hosted_style_request": False} if endpoint else {}
-    return S3Store(
-        bucket,
-        config=place,
-        client_options={"allow_http": bool(endpoint), "connect_timeout": "5s", "timeout": "60s"},
-        retry_config={"max_retries": 5},
-        credential_provider=Boto3CredentialProvider(),
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class S3Catalogs:
-    """The catalogs beside the vault, read as they come."""
-
-    s3: "S3Client"
-    bucket: str
-
-    def read(self, archive_id: ArchiveId, keys: frozenset[str]) -> Excerpt:
-        """What an archive's catalog says of some keys."""
-        key = catalog_key(archive_id)
-        try:
-            body = self.s3.get_object(Bucket=self.bucket, Key=key)["Body"]
-        except ClientError as error:
-            if _code(error) in _NOT_THERE:
-                msg = f"there is no {key}"
-                raise CatalogUnusable(msg) from error
-            raise
-        try:
-            with body, igzip.IGzipFile(fileobj=body) as plain, io.BufferedReader(plain, _PLAIN_BYTES) as lines:  # type: ignore[no-untyped-call]
-                return read_excerpt(lines, keys)
-        except (gzip.BadGzipFile, isal_zlib.error, EOFError, ValueError) as error:  # type: ignore[misc]  # isal's stub shows the class as an instance
-            msg = f"{key} cannot be read: {error}"
-            raise CatalogUnusable(msg) from error
-
-
-def _fits_obstore(key: str) -> bool:
-    """Whether obstore takes a key as it is: it strips slashes at the ends and refuses empty segments, dots and control characters."""
-    segments = key.split("/")
-    return not {"", ".", ".."} & set(segments) and key.isprintable()
-
-
-@dataclass(frozen=True, slots=True)
-class RangedVault:
-    """Archives, read by ranges: by obstore, and by boto3 where a key is not for obstore."""
-
-    s3: "S3Client"
-    bucket: str
-    store: S3Store
-
-    def read(self, vault_key: str, *, start: int, end: int) -> bytes:
-        """The archive's bytes from `start` to before `end`; fewer where it is shorter."""
-        if not _fits_obstore(vault_key):
-            return self._read_slowly(vault_key, start, end)
-        try:
-            return bytes(obstore.get_range(self.store, vault_key, start=start, end=end))
-        except (BaseError, FileNotFoundError) as error:
-            match _code_in(error):
-                case "InvalidRange":
-                    return b""
-                case "InvalidObjectState":
-                    raise NotReadable(vault_key) from error
-                case "NoSuchKey":
-                    raise Vanished(vault_key) from error
-            raise
-
-    def _read_slowly(self, vault_key: str, start: int, end: int) -> bytes:
-        try:
-            answer = self.s3.get_object(Bucket=self.bucket, Key=vault_key, Range=f"bytes={start}-{end - 1}")
-        except ClientError as error:
-            if _code(error) == "InvalidRange":
-                return b""
-            _raise_for_source(error, vault_key)
-            raise
-        return answer["Body"].read()
-
-
-def _raise_for_source(error: ClientError, vault_key: str) -> None:
-    if _code(error) in _ARCHIVED:
-        raise NotReadable(vault_key) from error
-    if _code(error) in _NOT_THERE:
-        raise Vanished(vault_key) from error
 
 
 def _properties(member: Member) -> dict[str, Any]:
@@ -153,7 +54,7 @@ def _base64(crc32: int) -> str:
 
 def _raise_if_refused(error: ClientError, destination: str) -> None:
     """Says what a failed write means, unless nobody knows."""
-    code = _code(error)
+    code = error_code(error)
     _raise_if_code_refuses(code, error.response["Error"].get("Message") or code, destination, error)
 
 
@@ -164,12 +65,6 @@ def _raise_if_code_refuses(code: str, message: str, destination: str, error: Exc
     if code in _CONDITION_FAILED or code == "ConditionalRequestConflict":
         msg = f"somebody else writes {destination!r} at this moment"
         raise Transient(msg) from error
-
-
-def _code_in(error: Exception) -> str:
-    """The code of S3's answer, which obstore gives as text."""
-    found = re.search(r"<Code>(\w+)</Code>", str(error))
-    return found[1] if found else ""
 
 
 def _attributes(member: Member) -> dict[str, str]:
@@ -204,7 +99,7 @@ class S3RestoredFiles:
 
     def put(self, destination: str, member: Member, content: bytes) -> None:
         """Writes a whole file: by obstore where it takes the key and the properties as they are, else by boto3."""
-        if not (_fits_obstore(destination) and _is_plain(member)):
+        if not (fits_obstore(destination) and _is_plain(member)):
             self._put_slowly(destination, member, content, {"IfNoneMatch": "*"})
             return
         try:
@@ -220,7 +115,7 @@ class S3RestoredFiles:
         except AlreadyExistsError:
             self._put_slowly(destination, member, content, self._condition(destination, member))
         except BaseError as error:
-            _raise_if_code_refuses(_code_in(error), str(error), destination, error)
+            _raise_if_code_refuses(code_in(error), str(error), destination, error)
             raise
 
     def _put_slowly(self, destination: str, member: Member, content: bytes, condition: dict[str, Any]) -> None:
@@ -235,7 +130,7 @@ class S3RestoredFiles:
                 **condition,
             )
         except ClientError as error:
-            if _code(error) in _CONDITION_FAILED and "IfNoneMatch" in condition:
+            if error_code(error) in _CONDITION_FAILED and "IfNoneMatch" in condition:
                 self._put_slowly(destination, member, content, self._condition(destination, member))
                 return
             _raise_if_refused(error, destination)
@@ -279,7 +174,7 @@ class S3RestoredFiles:
             else:
                 self._copy_in_parts(vault_key, source["ContentLength"], destination, member, condition)
         except ClientError as error:
-            _raise_for_source(error, vault_key)
+            raise_for_source(error, vault_key)
             _raise_if_refused(error, destination)
             raise
         copied = self._head(self.bucket, destination)
@@ -347,7 +242,7 @@ class S3RestoredFiles:
         try:
             return self.s3.head_object(Bucket=bucket, Key=key, ChecksumMode="ENABLED")
         except ClientError as error:
-            if _code(error) in _NOT_THERE:
+            if error_code(error) in NOT_THERE:
                 return None
             raise
 
@@ -378,7 +273,7 @@ class S3RestoredFiles:
             )
             return all(one == other for one, other in pieces)
         except ClientError as error:
-            _raise_for_source(error, vault_key)
+            raise_for_source(error, vault_key)
             raise
 
 

@@ -1,0 +1,1 @@
+"""How the unpacker speaks to S3."""

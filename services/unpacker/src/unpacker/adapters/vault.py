@@ -1,0 +1,50 @@
+"""Ranges out of the vault."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import obstore
+from botocore.exceptions import ClientError
+from obstore.exceptions import BaseError
+from obstore.store import S3Store
+
+from unpacker.adapters.stores import code_in, error_code, fits_obstore, raise_for_source
+from unpacker.ports import NotReadable, Vanished
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+
+@dataclass(frozen=True, slots=True)
+class RangedVault:
+    """Archives, read by ranges: by obstore, and by boto3 where a key is not for obstore."""
+
+    s3: "S3Client"
+    bucket: str
+    store: S3Store
+
+    def read(self, vault_key: str, *, start: int, end: int) -> bytes:
+        """The archive's bytes from `start` to before `end`; fewer where it is shorter."""
+        if not fits_obstore(vault_key):
+            return self._read_slowly(vault_key, start, end)
+        try:
+            return bytes(obstore.get_range(self.store, vault_key, start=start, end=end))
+        except (BaseError, FileNotFoundError) as error:
+            match code_in(error):
+                case "InvalidRange":
+                    return b""
+                case "InvalidObjectState":
+                    raise NotReadable(vault_key) from error
+                case "NoSuchKey":
+                    raise Vanished(vault_key) from error
+            raise
+
+    def _read_slowly(self, vault_key: str, start: int, end: int) -> bytes:
+        try:
+            answer = self.s3.get_object(Bucket=self.bucket, Key=vault_key, Range=f"bytes={start}-{end - 1}")
+        except ClientError as error:
+            if error_code(error) == "InvalidRange":
+                return b""
+            raise_for_source(error, vault_key)
+            raise
+        return answer["Body"].read()
