@@ -55,6 +55,7 @@ class FakeObject:
     modified: datetime
     storage_class: str = "STANDARD"
     metadata: dict[str, str] = field(default_factory=dict)
+    tags: dict[str, str] = field(default_factory=dict)
 
     @property
     def etag(self) -> str:
@@ -94,6 +95,7 @@ class World:
     now: datetime = START
     source: dict[str, FakeObject] = field(default_factory=dict)
     unreadable: set[str] = field(default_factory=set)
+    tags_denied: set[str] = field(default_factory=set)
     vault: dict[str, FakeObject] = field(default_factory=dict)
     catalogs: dict[ArchiveId, tuple[bytes, Draft]] = field(default_factory=dict)
     plans: dict[str, bytes] = field(default_factory=dict)
@@ -370,16 +372,16 @@ class FakeSources:
     world: World
 
     def read(
-        self, bucket: str, files: Iterable[SourceFile], *, compression: Compression
+        self, bucket: str, files: Iterable[SourceFile], *, compression: Compression, tagged: bool = False
     ) -> Generator[ReadFile | Skipped]:
         for file in files:
-            state = self.describe(bucket, file)
+            state = self.describe(bucket, file, tagged=tagged)
             if isinstance(state, Skipped):
                 yield state
             else:
                 yield ReadFile(file, state.description, pack(self.world.source[file.key].body, compression))
 
-    def describe(self, bucket: str, file: SourceFile) -> SourceState | Skipped:
+    def describe(self, bucket: str, file: SourceFile, *, tagged: bool = False) -> SourceState | Skipped:
         found = self.world.source.get(file.key)
         if found is None:
             return Skipped(file.key, GONE)
@@ -387,7 +389,10 @@ class FakeSources:
             return Skipped(file.key, REWRITTEN)
         if file.key in self.world.unreadable:
             return Skipped(file.key, "it can't be read: AccessDenied")
-        return SourceState(Description(content_type="text/plain", metadata=found.metadata), found.checksum)
+        if tagged and file.key in self.world.tags_denied:
+            return Skipped(file.key, "its tags, which were asked for, can't be read: AccessDenied")
+        tags = dict(found.tags) if tagged else None
+        return SourceState(Description(content_type="text/plain", metadata=found.metadata, tags=tags), found.checksum)
 
     def delete(self, bucket: str, files: Iterable[tuple[str, str]]) -> Iterator[Skipped]:
         for key, etag in files:
@@ -457,7 +462,9 @@ class FakeVault:
         if vault_key not in self.world.vault:
             found = self.world.source[file.key]
             self.world.now += timedelta(seconds=1)
-            self.world.vault[vault_key] = replace(found, storage_class=storage_class, modified=self.world.now)
+            self.world.vault[vault_key] = replace(
+                found, storage_class=storage_class, modified=self.world.now, tags=dict(about.tags or {})
+            )
             self.world.completions += 1
         return None
 

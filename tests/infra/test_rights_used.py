@@ -11,8 +11,9 @@ from stack import ROOT, SERVICES, as_list, resources, statements
 CALLS_OF: dict[str, tuple[str, ...]] = {
     "s3:GetObject": ("get_object", "head_object", "copy_object", "upload_part_copy"),
     "s3:PutObject": ("put_object", "create_multipart_upload", "upload_part", "complete_multipart_upload"),
-    "s3:GetObjectTagging": ("copy_object",),  # a copy takes the tags along
-    "s3:PutObjectTagging": ("copy_object", "put_object"),
+    "s3:GetObjectTagging": ("copy_object", "get_object_tagging"),  # a copy takes the tags along
+    "s3:GetObjectVersionTagging": ("get_object_tagging",),
+    "s3:PutObjectTagging": ("copy_object", "put_object", "create_multipart_upload"),
     "s3:DeleteObject": ("delete_object", "delete_objects"),
     "s3:AbortMultipartUpload": ("abort_multipart_upload",),
     "s3:ListBucket": ("list_objects_v2", "get_object", "head_object"),  # what is not there answers 404

@@ -95,6 +95,7 @@ def _waiting(function: Any) -> Any:
 @click.option("--disposition", type=click.Choice(["keep", "delete"]), help="What becomes of archived sources.")
 @click.option("--compression", type=click.Choice(["fast", "best", "stored"]))
 @click.option("--output-prefix", help="Where in the vault the archives lie.")
+@click.option("--preserve-tags", is_flag=True, default=None, help="Keep object tags: one request a file more.")
 @click.option("--include", multiple=True, metavar="GLOB", help="Only keys that match; may be repeated.")
 @click.option("--exclude", multiple=True, metavar="GLOB", help="No keys that match; may be repeated.")
 @click.option("--older-than", type=Moment(), help="Only files last modified before: a date, or an age such as 30d.")

@@ -61,7 +61,7 @@ class Member:
     content_language: str | None = None
     cache_control: str | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
-    tags: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] | None = None  # None: nobody asked to keep them; empty: it had none
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +111,7 @@ def member_line(member: Member) -> bytes:
              "e": member.etag, "v": member.version_id, "t": member.modified.timestamp()}  # fmt: skip
     for short, name in _OPTIONAL.items():
         value = getattr(member, name)
-        if value:
+        if value or (name == "tags" and value is not None):
             line[short] = value
     return to_json(line) + b"\n"
 

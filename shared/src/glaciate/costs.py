@@ -41,11 +41,18 @@ def lifecycle_cost(*, files: int, size_bytes: int, storage_class: StorageClass) 
 
 
 def packed_cost(
-    *, files: int, size_bytes: int, archives: int, storage_class: StorageClass, part_size_bytes: int = 16 * 1024**2
+    *,
+    files: int,
+    size_bytes: int,
+    archives: int,
+    storage_class: StorageClass,
+    part_size_bytes: int = 16 * 1024**2,
+    tagged: bool = False,
 ) -> Cost:
     """What packing costs: a GET and an index row a file, the parts of each archive, its completion, its catalog, its plan.
 
-    `size_bytes` is what lies in the vault. Compute is left out: it is measured in the bill, not foretold.
+    `size_bytes` is what lies in the vault. `tagged`: tags are kept, another request a file. Compute is left out: it is measured
+    in the bill, not foretold.
     """
     prices = price_list()
     requests = prices["per_1000_requests"]
@@ -53,7 +60,7 @@ def packed_cost(
     per_gb = prices["per_gb_month"]
     parts = archives + size_bytes / part_size_bytes
     once = (
-        files * requests["get"] / 1000
+        files * (2 if tagged else 1) * requests["get"] / 1000
         + files / 1000 * requests["list"] / 1000
         + (parts + 3 * archives) * requests["put"] / 1000
         + archives * prices["per_1000_writes"][storage_class] / 1000

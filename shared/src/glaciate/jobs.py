@@ -29,6 +29,7 @@ class JobOrder(BaseModel):
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     older_than: datetime | None = None
+    preserve_tags: bool = False
     manifest: DeclaredManifest | None = None
 
 
@@ -49,5 +50,6 @@ def order(request: ArchiveRequest, project: Project) -> JobOrder:
         include=request.include,
         exclude=request.exclude,
         older_than=request.older_than,
+        preserve_tags=defaults.preserve_tags if request.preserve_tags is None else request.preserve_tags,
         manifest=request.manifest,
     )

@@ -30,6 +30,7 @@ class ArchiveDefaults(_Frozen):
     )
     disposition: Disposition = Disposition.KEEP
     compression: Compression = Compression.FAST
+    preserve_tags: bool = Field(default=False, description="keep each file's object tags: one request a file more")
     direct_threshold: int = Field(
         default=64 * 1024 * 1024, ge=1, description="bytes; files of this size and above are kept as they are"
     )

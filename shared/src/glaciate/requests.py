@@ -145,6 +145,9 @@ class ArchiveRequest(BaseModel):
     older_than: Moment | None = Field(default=None, description="only files last modified before this moment")
     disposition: Disposition | None = None
     compression: Compression | None = None
+    preserve_tags: bool | None = Field(
+        default=None, description="keep each file's object tags: one request a file more"
+    )
     dry_run: bool = False
 
 

@@ -1,8 +1,10 @@
 """Reading and deleting sources: in memory, and by obstore and boto3 over HTTP."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
+from urllib.parse import urlencode
 from uuid import uuid4
 
 import boto3
@@ -15,7 +17,8 @@ from glaciate_local.cloud import Server
 from packer import bootstrap
 from packer.adapters.objects import S3Listing
 from packer.adapters.sources import ObstoreSources
-from packer.domain.sources import ReadFile, SourceFile
+from packer.adapters.tags import read_tags, tags_of_version
+from packer.domain.sources import ReadFile, SourceFile, SourceState
 from packer.ports import Listing, Sources
 
 pytestmark = pytest.mark.cloud
@@ -177,3 +180,87 @@ def test_more_files_than_one_request_deletes_are_deleted(place: Place) -> None:
     assert len(files) == 1003
     assert kept == []
     assert place.listed() == []
+
+
+def tag(place: Place, key: str, body: bytes, **tags: str) -> None:
+    if place.world is not None:
+        place.world.put({key: body}, tags=tags)
+    else:
+        place.s3.put_object(Bucket=place.bucket, Key=key, Body=body, Tagging=urlencode(tags))
+
+
+def deny_tags(place: Place, denied: str) -> None:
+    """What S3 answers who may read an object, but not its tags."""
+    if place.world is not None:
+        place.world.tags_denied.add(denied)
+        return
+
+    def refuse(params: dict[str, Any], **_: Any) -> Any:
+        if not params["url_path"].partition("?")[0].endswith(denied):
+            return None
+        error = {"Error": {"Code": "AccessDenied", "Message": "no"}, "ResponseMetadata": {"HTTPStatusCode": 403}}
+        return SimpleNamespace(status_code=403), error
+
+    place.s3.meta.events.register("before-call.s3.GetObjectTagging", refuse)
+
+
+def tags_of(read: ReadFile | Skipped | SourceState) -> Mapping[str, str] | None:
+    assert isinstance(read, ReadFile | SourceState), read
+    return read.description.tags
+
+
+def test_tags_come_with_the_files_where_they_are_asked_for(place: Place) -> None:
+    tag(place, "a", b"1", colour="dark blue", empty="")
+    place.put("b", b"2")
+    files = place.listed()
+
+    asked = list(place.sources.read(place.bucket, files, compression=Compression.STORED, tagged=True))
+    described = [place.sources.describe(place.bucket, file, tagged=True) for file in files]
+    not_asked = place.read(files)
+
+    assert [tags_of(one) for one in asked] == [{"colour": "dark blue", "empty": ""}, {}]
+    assert [tags_of(one) for one in described] == [{"colour": "dark blue", "empty": ""}, {}]
+    assert [tags_of(one) for one in not_asked] == [None, None]
+
+
+def test_a_file_whose_tags_may_not_be_read_is_skipped_and_the_others_are_read(place: Place) -> None:
+    for key in ("a", "b"):
+        tag(place, key, b"1", colour="blue")
+    deny_tags(place, "a")
+    files = place.listed()
+
+    one, two = place.sources.read(place.bucket, files, compression=Compression.STORED, tagged=True)
+
+    refused = Skipped("a", "its tags, which were asked for, can't be read: AccessDenied")
+    assert one == refused
+    assert tags_of(two) == {"colour": "blue"}
+    assert place.sources.describe(place.bucket, files[0], tagged=True) == refused
+    assert all(isinstance(one, ReadFile) for one in place.read(files))
+
+
+def test_a_file_that_vanished_before_its_tags_were_read_is_skipped_as_vanished(place: Place) -> None:
+    tag(place, "a", b"1", colour="blue")
+    files = place.listed()
+    place.forget("a")
+
+    (read,) = place.sources.read(place.bucket, files, compression=Compression.STORED, tagged=True)
+
+    assert read == Skipped("a", "it vanished since it was listed")
+
+
+def test_tags_are_those_of_the_version_that_was_read(place: Place) -> None:
+    if place.world is not None:
+        pytest.skip("the fake has no versions")
+    place.s3.put_bucket_versioning(Bucket=place.bucket, VersioningConfiguration={"Status": "Enabled"})
+    tag(place, "a", b"1", version="first")
+    found = read_tags(place.s3, place.bucket, "a")
+    tag(place, "a", b"1", version="second")  # the same bytes, so that the ETag is the same
+
+    (read,) = place.sources.read(place.bucket, place.listed(), compression=Compression.STORED, tagged=True)
+
+    assert tags_of(read) == {"version": "second"}
+    assert isinstance(read, ReadFile)
+    second, first = read.description.version_id, found.version_id
+    assert first != second
+    for version_id, tags in ((first, {"version": "first"}), (second, {"version": "second"})):
+        assert tags_of_version(place.s3, place.bucket, "a", found, version_id=version_id) == tags

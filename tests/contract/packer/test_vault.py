@@ -6,12 +6,14 @@ from uuid import uuid4
 
 import boto3
 import pytest
+from moto import mock_aws
 
 from contract.packer.conftest import Ground
 from fakes.packer_world import JOB, START, FakeObject
 from glaciate.catalog import Catalog, CatalogHeader, Member, Skipped, compress, write_catalog
 from glaciate.names import ArchiveId, ProjectName
 from glaciate_local.cloud import Server
+from packer.adapters.tags import tagging_header
 from packer.adapters.vault import S3Vault, part_size_for
 from packer.domain.archives import CatalogEntry, Draft, Seal
 from packer.domain.sources import Description, SourceFile, plan_line
@@ -212,3 +214,37 @@ def test_a_very_big_file_that_changed_is_not_copied_and_leaves_no_upload(
     assert skipped.key == file.key
     assert vault.find(KEY) is None
     assert not vault.s3.list_multipart_uploads(Bucket=vault.bucket).get("Uploads")
+
+
+TAGGED = Description(content_type="text/x", tags={"colour": "dark blue", "size": "1+1=2"})
+
+
+@pytest.mark.parametrize("copy_part_bytes", [5 * 1024**2, 64 * 1024**2], ids=["in parts", "at once"])
+@pytest.mark.parametrize("about", [TAGGED, Description()], ids=["tags", "no tags"])
+def test_a_copied_file_has_the_tags_that_were_asked_for_and_no_others(copy_part_bytes: int, about: Description) -> None:
+    """By moto: MiniStack forgets the tags of a multipart upload."""
+    with mock_aws():
+        s3 = boto3.client("s3")
+        s3.create_bucket(Bucket="copying")
+        told = s3.put_object(Bucket="copying", Key="in/big", Body=BODY, Tagging="colour=dark+blue&size=1%2B1%3D2")
+        vault = S3Vault(s3, "copying", part_size_bytes=5 * 1024**2, parts_in_flight=2, copy_part_bytes=copy_part_bytes)
+        file = SourceFile("in/big", len(BODY), told["ETag"], NOW)
+
+        assert vault.copy("copying", file, about, KEY, storage_class="GLACIER_IR") is None
+
+        kept = s3.get_object_tagging(Bucket="copying", Key=KEY)["TagSet"]
+        assert {tag["Key"]: tag["Value"] for tag in kept} == dict(about.tags or {})
+
+
+@pytest.mark.parametrize(
+    ("tags", "header"),
+    [
+        (None, ""),
+        ({}, ""),
+        ({"a b": "c&d", "e": ""}, "a+b=c%26d&e="),
+        ({"aws:made-by": "x", "mine": "y"}, "mine=y"),
+        ({str(number): "ü" * 256 for number in range(10)}, ""),
+    ],
+)
+def test_tags_stand_in_a_header_as_far_as_it_takes_them(tags: dict[str, str] | None, header: str) -> None:
+    assert tagging_header(tags) == header

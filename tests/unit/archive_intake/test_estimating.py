@@ -60,6 +60,16 @@ def test_an_estimate_compares_packing_with_a_lifecycle_rule() -> None:
     assert dry_run.running_job_id is None
 
 
+def test_keeping_tags_is_in_the_price() -> None:
+    estimate = EstimateArchive(FakeJobs(), FakeSources(SourceSample((10_000,) * 5_000)))
+
+    plain, tagged = (estimate(a_wanted_job("logs/", preserve_tags=preserve)).estimate for preserve in (False, True))
+
+    assert tagged.cost.packed.once_usd - plain.cost.packed.once_usd == pytest.approx(0.002)
+    assert tagged.per_1000_files.packed.once_usd - plain.per_1000_files.packed.once_usd == pytest.approx(0.0004)
+    assert tagged.cost.lifecycle_rule == plain.cost.lifecycle_rule
+
+
 def test_sources_that_cannot_be_listed_leave_the_price_of_a_thousand() -> None:
     sample = SourceSample(complete=False, unreadable="AccessDenied")
 

@@ -279,3 +279,33 @@ def test_the_last_message_again_after_the_end_tells_nothing_twice() -> None:
 
     assert_all_is_archived(world)
     assert len(world.named("ArchiveJobCompleted.v1")) == 1
+
+
+@pytest.mark.parametrize("preserve_tags", [True, False])
+def test_tags_are_in_the_catalog_where_they_are_asked_for(preserve_tags: bool) -> None:
+    world = World()
+    world.put({"in/1": b"1", "in/big": b"big" * 1000}, tags={"colour": "blue"})
+    world.put({"in/2": b"2"})
+    world.accept(prefix="in/", direct_threshold_bytes=2000, preserve_tags=preserve_tags)
+
+    drain(world)
+
+    tags = {member.key: member.tags for member in world.archived()}
+    blue = {"colour": "blue"} if preserve_tags else None
+    assert tags == {"in/1": blue, "in/big": blue, "in/2": {} if preserve_tags else None}
+    (copy,) = (found for key, found in world.vault.items() if key.endswith(".object"))
+    assert copy.tags == (blue or {})
+
+
+def test_a_file_whose_tags_are_denied_is_skipped_and_its_source_kept() -> None:
+    world = World()
+    world.put({"in/1": b"1", "in/2": b"2", "in/big": b"big" * 1000}, tags={"colour": "blue"})
+    world.tags_denied |= {"in/2", "in/big"}
+    world.accept(prefix="in/", direct_threshold_bytes=2000, preserve_tags=True, disposition=Disposition.DELETE)
+
+    drain(world)
+
+    assert set(world.source) == set(world.skipped) == {"in/2", "in/big"}
+    assert set(world.skipped.values()) == {"its tags, which were asked for, can't be read: AccessDenied"}
+    assert world.record.job.state is JobState.PARTIAL
+    assert world.members() == ["in/1"]

@@ -41,6 +41,13 @@ def test_a_catalog_comes_back_whole() -> None:
     assert read_catalog(compress(write_catalog(CATALOG))) == CATALOG
 
 
+@pytest.mark.parametrize("tags", [None, {}, {"keep": "yes"}])
+def test_a_member_without_tags_differs_from_one_whose_tags_nobody_asked_for(tags: dict[str, str] | None) -> None:
+    catalog = Catalog(HEADER, (replace(PLAIN, tags=tags),))
+
+    assert read_catalog(compress(write_catalog(catalog))).members[0].tags == tags
+
+
 def test_the_plain_copy_inside_the_archive_holds_the_same_lines() -> None:
     items = tuple(read_lines(write_catalog(CATALOG).splitlines()))
 

@@ -22,6 +22,13 @@ def test_the_same_files_packed_cost_about_a_fiftieth() -> None:
     assert cost.monthly_usd < 10
 
 
+def test_keeping_tags_costs_another_get_a_file() -> None:
+    def once(*, tagged: bool) -> float:
+        return packed_cost(files=1_000_000, size_bytes=GB, archives=100, storage_class=DEEP, tagged=tagged).once_usd
+
+    assert once(tagged=True) - once(tagged=False) == pytest.approx(1000 * price_list()["per_1000_requests"]["get"])
+
+
 def test_readable_classes_have_neither_overhead_nor_tiers() -> None:
     cost = lifecycle_cost(files=1000, size_bytes=GB, storage_class=StorageClass.STANDARD_IA)
 

@@ -108,14 +108,15 @@ class Sources(Protocol):
     """The source files."""
 
     def read(
-        self, bucket: str, files: Iterable[SourceFile], *, compression: Compression
+        self, bucket: str, files: Iterable[SourceFile], *, compression: Compression, tagged: bool = False
     ) -> Generator[ReadFile | Skipped]:
         """Reads, verifies and compresses files, many at once, and gives them in the order asked.
 
-        Whatever is not as planned any more, or cannot be read, comes as `Skipped`. Raises `Transient`.
+        `tagged`: with their tags. Whatever is not as planned any more, or cannot be read with all that was asked for, comes as
+        `Skipped`. Raises `Transient`.
         """
 
-    def describe(self, bucket: str, file: SourceFile) -> SourceState | Skipped:
+    def describe(self, bucket: str, file: SourceFile, *, tagged: bool = False) -> SourceState | Skipped:
         """What a source file carries besides its bytes, if it is still as planned."""
 
     def delete(self, bucket: str, files: Iterable[tuple[str, str]]) -> Iterator[Skipped]:

@@ -56,7 +56,11 @@ def cost_so_far(job: Job) -> CostSoFar:
     counts, storage_class = job.counts, job.order.storage_class
     return CostSoFar(
         packed=packed_cost(
-            files=counts.archived, size_bytes=counts.bytes_out, archives=counts.archives, storage_class=storage_class
+            files=counts.archived,
+            size_bytes=counts.bytes_out,
+            archives=counts.archives,
+            storage_class=storage_class,
+            tagged=job.order.preserve_tags,
         ),
         lifecycle_rule=lifecycle_cost(files=counts.archived, size_bytes=counts.bytes_in, storage_class=storage_class),
         prices=price_note(),

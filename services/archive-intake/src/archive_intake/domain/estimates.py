@@ -94,6 +94,12 @@ def dry_run_of(order: JobOrder, sample: SourceSample, *, running_job_id: JobId |
 def _comparison(order: JobOrder, *, files: int, size_bytes: int, archives: int) -> Comparison:
     storage_class = order.storage_class
     return Comparison(
-        packed=packed_cost(files=files, size_bytes=size_bytes, archives=archives, storage_class=storage_class),
+        packed=packed_cost(
+            files=files,
+            size_bytes=size_bytes,
+            archives=archives,
+            storage_class=storage_class,
+            tagged=order.preserve_tags,
+        ),
         lifecycle_rule=lifecycle_cost(files=files, size_bytes=size_bytes, storage_class=storage_class),
     )

@@ -21,6 +21,7 @@ from glaciate.catalog import Skipped
 from glaciate.errors import Transient
 from glaciate.requests import Compression
 from packer.adapters.objects import error_code
+from packer.adapters.tags import FoundTags, TagsUnreadable, read_tags, tags_of_version
 from packer.domain.codec import pack
 from packer.domain.sources import Description, ReadFile, SourceFile, SourceState
 
@@ -101,7 +102,7 @@ class ObstoreSources:
     pause_seconds: float = 0.2
 
     def read(
-        self, bucket: str, files: Iterable[SourceFile], *, compression: Compression
+        self, bucket: str, files: Iterable[SourceFile], *, compression: Compression, tagged: bool = False
     ) -> Generator[ReadFile | Skipped]:
         """Small files go in chunks, because handing one over to a thread costs as much as compressing it."""
         store = self.store_of(bucket)
@@ -114,7 +115,8 @@ class ObstoreSources:
             waiting = next(chunks, None)
             while waiting is not None or window:
                 while waiting is not None and self._has_room(len(window), held + waiting.size, lanes.open):
-                    window.append((threads.submit(self._read_chunk, store, bucket, waiting, compression), waiting.size))
+                    reading = threads.submit(self._read_chunk, store, bucket, waiting, compression, tagged=tagged)
+                    window.append((reading, waiting.size))
                     held += waiting.size
                     waiting = next(chunks, None)
                 future, size = window.popleft()
@@ -125,17 +127,21 @@ class ObstoreSources:
         finally:
             threads.shutdown(wait=True, cancel_futures=True)
 
-    def describe(self, bucket: str, file: SourceFile) -> SourceState | Skipped:
+    def describe(self, bucket: str, file: SourceFile, *, tagged: bool = False) -> SourceState | Skipped:
         """A HEAD on condition of the ETag."""
         try:
+            tags = read_tags(self.s3, bucket, file.key) if tagged else None
             head = self.s3.head_object(Bucket=bucket, Key=file.key, IfMatch=file.etag, ChecksumMode="ENABLED")
+            about = self._with_tags(bucket, file, _described(head), tags)
         except ClientError as error:
             reason = _reason(error_code(error))
             if reason is None:
                 raise
             return Skipped(file.key, reason)
+        except TagsUnreadable as unreadable:
+            return Skipped(file.key, str(unreadable))
         is_whole = head.get("ChecksumType", "FULL_OBJECT") == "FULL_OBJECT"
-        return SourceState(_described(head), head.get("ChecksumCRC64NVME") if is_whole else None)
+        return SourceState(about, head.get("ChecksumCRC64NVME") if is_whole else None)
 
     def delete(self, bucket: str, files: Iterable[tuple[str, str]]) -> Iterator[Skipped]:
         """A thousand a request, each on condition of its ETag; in a versioned bucket a delete marker hides the version."""
@@ -150,28 +156,32 @@ class ObstoreSources:
         return chunks == 0 or (chunks < most and held <= self.window_bytes)
 
     def _read_chunk(
-        self, store: S3Store, bucket: str, chunk: "_Chunk", compression: Compression
+        self, store: S3Store, bucket: str, chunk: "_Chunk", compression: Compression, *, tagged: bool
     ) -> "list[_Verified | ReadFile | Skipped]":
         """Small files are left to whoever takes them: many threads that compress push each other out of the caches."""
-        read = [self._read(store, bucket, file) for file in chunk.files]
+        read = [self._read(store, bucket, file, tagged=tagged) for file in chunk.files]
         if chunk.is_small:
             return list(read)
         return [got.packed(compression) if isinstance(got, _Verified) else got for got in read]
 
-    def _read(self, store: S3Store, bucket: str, file: SourceFile) -> "_Verified | Skipped":
+    def _read(self, store: S3Store, bucket: str, file: SourceFile, *, tagged: bool) -> "_Verified | Skipped":
         failure: Exception | None = None
         for attempt in range(_ATTEMPTS):
             if attempt:
                 time.sleep(self.pause_seconds * 2**attempt)
             try:
-                data, description = self._get(store, bucket, file)
+                tags = read_tags(self.s3, bucket, file.key) if tagged else None
+                data, about = self._get(store, bucket, file)
                 self._verify(bucket, file, data)
+                about = self._with_tags(bucket, file, about, tags)
+            except TagsUnreadable as unreadable:
+                return Skipped(file.key, str(unreadable))
             except (BaseError, OSError, ClientError, BotoCoreError, _Damaged, _Mismatch) as error:
                 if reason := _reason(_code(error)):
                     return Skipped(file.key, reason)
                 failure = error
             else:
-                return _Verified(file, description, data)
+                return _Verified(file, about, data)
         if isinstance(failure, _Mismatch):  # the others of the archive need not wait for what never comes right
             return Skipped(file.key, f"it can't be verified: {failure}")
         raise Transient(f"{file.key} could not be read: {failure}") from failure
@@ -184,6 +194,11 @@ class ObstoreSources:
         description = _attributed(tuple(result.attributes.items()))
         version = result.meta["version"]
         return result.bytes(), replace(description, version_id=version) if version else description
+
+    def _with_tags(self, bucket: str, file: SourceFile, about: Description, tags: FoundTags | None) -> Description:
+        if tags is None:
+            return about
+        return replace(about, tags=tags_of_version(self.s3, bucket, file.key, tags, version_id=about.version_id))
 
     def _verify(self, bucket: str, file: SourceFile, data: Any) -> None:
         if len(data) != file.size:

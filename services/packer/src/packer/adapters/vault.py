@@ -14,6 +14,7 @@ from botocore.exceptions import ClientError
 from glaciate.catalog import Skipped
 from glaciate.errors import Transient
 from packer.adapters.objects import error_code
+from packer.adapters.tags import tagging_header
 from packer.domain.archives import StoredObject
 from packer.domain.sources import Description, SourceFile
 from packer.ports import ArchiveAlreadyDifferent
@@ -87,7 +88,7 @@ class S3Vault:
         """One request for a small file, ranges in parallel for a large one; both on condition of the ETag."""
         try:
             if file.size <= self.copy_part_bytes:
-                self._copy_at_once(bucket, file, vault_key, storage_class)
+                self._copy_at_once(bucket, file, about, vault_key, storage_class)
             else:
                 self._abort_leftovers(vault_key)
                 self._copy_in_parts(bucket, file, about, vault_key, storage_class)
@@ -102,7 +103,11 @@ class S3Vault:
             raise
         return None
 
-    def _copy_at_once(self, bucket: str, file: SourceFile, vault_key: str, storage_class: str) -> None:
+    def _copy_at_once(
+        self, bucket: str, file: SourceFile, about: Description, vault_key: str, storage_class: str
+    ) -> None:
+        tags = tagging_header(about.tags)
+        kept: dict[str, Any] = {"Tagging": tags} if tags else {}
         self.s3.copy_object(
             Bucket=self.bucket,
             Key=vault_key,
@@ -111,6 +116,8 @@ class S3Vault:
             IfNoneMatch="*",
             StorageClass=storage_class,  # type: ignore[arg-type]
             ChecksumAlgorithm="CRC64NVME",
+            TaggingDirective="REPLACE",  # by those that the catalog tells of; to copy others takes rights that nobody asked for
+            **kept,
         )
 
     def _copy_in_parts(
@@ -124,6 +131,7 @@ class S3Vault:
             "ContentLanguage": about.content_language,
             "CacheControl": about.cache_control,
             "Metadata": dict(about.metadata),
+            "Tagging": tagging_header(about.tags),
         }
         upload = S3Upload(
             vault=self,

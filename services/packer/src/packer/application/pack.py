@@ -104,9 +104,13 @@ class Pack:
         packed = ZipArchive(archive.catalog_header(job.order.prefix))
         files = self.plans.read(archive.plan_key)
         with (
-            closing(self.sources.read(archive.bucket, files, compression=job.order.compression)) as read,
+            closing(
+                self.sources.read(
+                    archive.bucket, files, compression=job.order.compression, tagged=job.order.preserve_tags
+                )
+            ) as read,
             self.vault.upload(
-                archive.vault_key, storage_class=archive.storage_class, most_bytes=_most_bytes(archive)
+                archive.vault_key, storage_class=archive.storage_class, most_bytes=_most_bytes(archive, job)
             ) as upload,
         ):
             for file in read:
@@ -132,7 +136,7 @@ class Pack:
 
     def _copy_object(self, archive: Archive, job: Job, *, replacing: str | None) -> Draft:
         (file,) = self.plans.read(archive.plan_key)
-        source = self.sources.describe(archive.bucket, file)
+        source = self.sources.describe(archive.bucket, file, tagged=job.order.preserve_tags)
         skipped = source if isinstance(source, Skipped) else None
         draft = Draft(0, None, 0, 0)
         if not isinstance(source, Skipped):
@@ -230,9 +234,10 @@ class Pack:
         )
 
 
-def _most_bytes(archive: Archive) -> int:
-    """No ZIP of these files is larger, whatever metadata (2 KB at the most) they carry: S3 takes 10,000 parts."""
-    return archive.planned_bytes + archive.planned_files * (overhead_bytes("") + 3 * 1024 + 4096) + 1024**2
+def _most_bytes(archive: Archive, job: Job) -> int:
+    """No ZIP of these files is larger, whatever metadata (2 KB at the most) and tags (ten) they carry: S3 takes 10,000 parts."""
+    tags = 16 * 1024 if job.order.preserve_tags else 0
+    return archive.planned_bytes + archive.planned_files * (overhead_bytes("") + 3 * 1024 + 4096 + tags) + 1024**2
 
 
 def _whole(file: SourceFile, about: Description) -> Member:
@@ -254,4 +259,5 @@ def _whole(file: SourceFile, about: Description) -> Member:
         content_language=about.content_language,
         cache_control=about.cache_control,
         metadata=about.metadata,
+        tags=about.tags,
     )

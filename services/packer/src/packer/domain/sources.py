@@ -34,6 +34,7 @@ class Description:
     content_language: str | None = None
     cache_control: str | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] | None = None  # None: not asked for
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,6 +59,7 @@ class ZipArchive:
                     content_language=about.content_language,
                     cache_control=about.cache_control,
                     metadata=about.metadata,
+                    tags=about.tags,
                 )
             )
         )

@@ -43,7 +43,7 @@ def _properties(member: Member) -> dict[str, Any]:
         "ContentLanguage": member.content_language,
         "CacheControl": member.cache_control,
         "Metadata": dict(member.metadata),
-        "Tagging": urlencode(dict(member.tags)),
+        "Tagging": urlencode(dict(member.tags or {})),
     }
     return {name: value for name, value in named.items() if value}
 
@@ -108,7 +108,7 @@ class S3RestoredFiles:
                 destination,
                 content,
                 attributes=_attributes(member),
-                tags=dict(member.tags) or None,
+                tags=dict(member.tags or {}) or None,
                 mode="create",
                 use_multipart=False,
             )
