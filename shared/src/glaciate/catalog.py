@@ -97,9 +97,14 @@ _MEMBER_KEY: Final = re.compile(
 )  # as `member_line` begins; a key with escapes is read the long way
 
 
+def header_fields(header: CatalogHeader) -> dict[str, str]:
+    """The first line's fields."""
+    return {"format": FORMAT, **{name: getattr(header, name) for name in CatalogHeader.__slots__}}
+
+
 def header_line(header: CatalogHeader) -> bytes:
     """The first line."""
-    return to_json({"format": FORMAT, **{name: getattr(header, name) for name in CatalogHeader.__slots__}}) + b"\n"
+    return to_json(header_fields(header)) + b"\n"
 
 
 def member_line(member: Member) -> bytes:
@@ -160,8 +165,25 @@ def _read_line(line: dict[str, object]) -> Member | Skipped:
         raise ValueError(msg) from error
 
 
+def read_item(text: bytes) -> Member | Skipped:
+    """Reads a line behind the first.
+
+    Raises:
+        ValueError: it is not a catalog's.
+    """
+    return _read_line(from_json(text))
+
+
 def _read_header(text: bytes) -> CatalogHeader:
-    line = from_json(text)
+    return read_header_fields(from_json(text))
+
+
+def read_header_fields(line: object) -> CatalogHeader:
+    """Reads the first line's fields.
+
+    Raises:
+        ValueError: they are not a catalog's of this format.
+    """
     if not isinstance(line, dict) or line.pop("format", None) != FORMAT:
         msg = f"not a catalog: the first line lacks format {FORMAT}"
         raise ValueError(msg)
@@ -179,7 +201,7 @@ def read_lines(lines: Iterable[bytes]) -> Iterator[CatalogHeader | Member | Skip
         ValueError: not a catalog of this format.
     """
     for number, text in enumerate(lines):
-        yield _read_header(text) if number == 0 else _read_line(from_json(text))
+        yield _read_header(text) if number == 0 else read_item(text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,13 +235,13 @@ def read_excerpt(lines: Iterable[bytes], keys: Collection[str]) -> Excerpt:
         if found is not None and found[1] not in wanted:
             last = text
             continue
-        item = _read_line(from_json(text))
+        item = read_item(text)
         if isinstance(item, Skipped):
             left_out[item.key] = item.reason
         else:
             last = text
             members[item.key] = item
-    end = _read_line(from_json(last)) if last is not None else None
+    end = read_item(last) if last is not None else None
     asked = frozenset(keys)
     return Excerpt(
         header,

@@ -1,14 +1,20 @@
 """Reading catalogs: the stand-in and the adapter promise the same."""
 
+import gzip
 from collections.abc import Callable
+from dataclasses import replace
+from hashlib import sha256
 from typing import TYPE_CHECKING
 
 import pytest
 
 from fakes.unpacking import VAULT_BUCKET, FakeCatalogs, header_of, member
-from glaciate.catalog import Catalog, Skipped, compress, write_catalog
+from glaciate.catalog import Catalog, Skipped, compress, read_excerpt, write_catalog
+from glaciate.catalog_index import TAIL_BYTES
 from glaciate.names import ArchiveId, catalog_key
+from packer.domain.catalog_spool import CatalogSpool
 from unpacker.adapters.catalogs import S3Catalogs
+from unpacker.adapters.stores import open_store
 from unpacker.ports import Catalogs, CatalogUnusable
 
 if TYPE_CHECKING:
@@ -32,7 +38,7 @@ def catalogs(request: pytest.FixtureRequest) -> tuple[Catalogs, Keep]:
     def keep(plain: bytes) -> None:
         s3.put_object(Bucket=VAULT_BUCKET, Key=catalog_key(ARCHIVE), Body=compress(plain))
 
-    return S3Catalogs(s3, VAULT_BUCKET), keep
+    return S3Catalogs(open_store(VAULT_BUCKET)), keep
 
 
 def test_a_catalog_tells_of_the_wanted_keys_and_of_no_others(catalogs: tuple[Catalogs, Keep]) -> None:
@@ -72,4 +78,54 @@ def test_a_damaged_catalog_is_unusable(s3: "S3Client", damage: Callable[[bytes],
     s3.put_object(Bucket=VAULT_BUCKET, Key=catalog_key(ARCHIVE), Body=damage(compress(PLAIN)))
 
     with pytest.raises(CatalogUnusable):
-        S3Catalogs(s3, VAULT_BUCKET).read(ARCHIVE, frozenset({"in/17 ü"}))
+        S3Catalogs(open_store(VAULT_BUCKET)).read(ARCHIVE, frozenset({"in/17 ü"}))
+
+
+LONG = tuple(
+    replace(
+        found,
+        etag=f'"{sha256(found.key.encode()).hexdigest()}"',
+        metadata={"n": sha256(found.etag.encode()).hexdigest()},
+    )
+    for found in (member(f"in/{number:05} ü", b"x", offset=number * 100) for number in range(8_000))
+)
+LONG_GONE = [Skipped(f"in/{number:05} gone", sha256(str(number).encode()).hexdigest()) for number in range(2_000)]
+
+
+def long_catalog() -> bytes:
+    spool = CatalogSpool(header_of(ARCHIVE))
+    for found in LONG:
+        spool.member(found)
+    spool.left_out(LONG_GONE)
+    spool.close()
+    return spool.gzipped()
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {LONG[0].key, LONG[3_333].key, LONG[3_334].key, LONG[7_999].key},
+        {found.key for found in LONG[::7]},
+        {LONG[5].key, LONG_GONE[0].key, LONG_GONE[1_999].key, "in/nowhere"},
+        set(),
+    ],
+)
+def test_a_long_catalog_tells_the_same_by_its_index(s3: "S3Client", keys: set[str]) -> None:
+    stored = long_catalog()
+    assert len(stored) > 4 * TAIL_BYTES
+    s3.put_object(Bucket=VAULT_BUCKET, Key=catalog_key(ARCHIVE), Body=stored)
+
+    excerpt = S3Catalogs(open_store(VAULT_BUCKET)).read(ARCHIVE, frozenset(keys))
+
+    assert excerpt == read_excerpt(gzip.decompress(stored).splitlines(keepends=True), keys)
+
+
+def test_a_long_catalog_damaged_where_it_is_read_is_unusable(s3: "S3Client") -> None:
+    stored = bytearray(long_catalog())
+    stored[30_000] ^= 1
+    s3.put_object(Bucket=VAULT_BUCKET, Key=catalog_key(ARCHIVE), Body=bytes(stored))
+    catalogs = S3Catalogs(open_store(VAULT_BUCKET))
+
+    assert catalogs.read(ARCHIVE, frozenset({LONG[7_000].key})).members == {LONG[7_000].key: LONG[7_000]}
+    with pytest.raises(CatalogUnusable):
+        catalogs.read(ARCHIVE, frozenset(found.key for found in LONG[:1_000]))

@@ -36,8 +36,9 @@ def worker() -> Worker:
     settings = WorkerSettings()
     tables.bind(jobs=settings.jobs_table)
     documents = S3PartDocuments(aws.s3(), settings.work_bucket)
+    vault_store = open_store(settings.vault_bucket)
     unpack_members = UnpackMembers(
-        vault=RangedVault(aws.s3(), settings.vault_bucket, open_store(settings.vault_bucket)),
+        vault=RangedVault(aws.s3(), settings.vault_bucket, vault_store),
         restored_files=S3RestoredFiles(
             aws.s3(),
             open_store(settings.restore_bucket),
@@ -58,7 +59,7 @@ def worker() -> Worker:
     unpack_archive = UnpackArchive(
         vault_bucket=settings.vault_bucket,
         ledger=RestoreLedger(documents, restored_days=settings.restore_expiry_days),
-        catalogs=S3Catalogs(aws.s3(), settings.vault_bucket),
+        catalogs=S3Catalogs(vault_store),
         documents=documents,
         unpack=unpack_members,
         thaw_queue=SqsCommandQueue(aws.sqs(), settings.thaw_queue_url),

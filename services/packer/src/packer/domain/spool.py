@@ -18,8 +18,10 @@ class Spool:
         self._deflater = isal_zlib.compressobj(_LEVEL, wbits=-15)
         self._blocks: list[bytes] = []
         self._pending = bytearray()
+        self._cut_crc32 = 0
         self.is_closed = False
         self.size = 0
+        self.deflated_size = 0  # how long the raw deflate stream is so far
         self.crc32 = 0
 
     def append(self, data: bytes) -> None:
@@ -28,22 +30,24 @@ class Spool:
         if len(self._pending) >= _BLOCK_BYTES:
             self._squeeze()
 
+    def cut(self) -> tuple[int, int]:
+        """What comes next can be inflated by itself: where that begins deflated, and the CRC-32 of all since the cut before."""
+        self._squeeze()
+        self._keep(self._deflater.flush(isal_zlib.Z_FULL_FLUSH))
+        crc32, self._cut_crc32 = self._cut_crc32, 0
+        return self.deflated_size, crc32
+
     def close(self) -> None:
         """Nothing more will come."""
         if not self.is_closed:
             self._squeeze()
-            self._blocks.append(self._deflater.flush())
+            self._keep(self._deflater.flush())
             self.is_closed = True
 
     @property
     def deflated(self) -> tuple[bytes, ...]:
         """The raw deflate stream, block by block."""
         return tuple(self._blocks)
-
-    @property
-    def deflated_size(self) -> int:
-        """How long the raw deflate stream is."""
-        return sum(map(len, self._blocks))
 
     def gzipped(self) -> bytes:
         """The whole as a gzip file without a time."""
@@ -64,4 +68,9 @@ class Spool:
         self._pending.clear()
         self.size += len(block)
         self.crc32 = isal_zlib.crc32(block, self.crc32)
-        self._blocks.append(self._deflater.compress(block))
+        self._cut_crc32 = isal_zlib.crc32(block, self._cut_crc32)
+        self._keep(self._deflater.compress(block))
+
+    def _keep(self, deflated: bytes) -> None:
+        self._blocks.append(deflated)
+        self.deflated_size += len(deflated)

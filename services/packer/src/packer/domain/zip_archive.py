@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Final
 
-from glaciate.catalog import MEMBER_NAME, CatalogHeader, Member, Skipped, header_line, member_line, skipped_line
+from glaciate.catalog import MEMBER_NAME, CatalogHeader, Member, Skipped
+from packer.domain.catalog_spool import CatalogSpool
 from packer.domain.codec import DEFLATED
 from packer.domain.member_names import MemberNames
 from packer.domain.sources import ReadFile
-from packer.domain.spool import Spool
 from packer.domain.zip_writer import ZipWriter
 
 _LONG_AGO: Final = datetime(1980, 1, 1, tzinfo=UTC)  # the catalog's own date: a clock would make two runs differ
@@ -20,8 +20,7 @@ class ZipArchive:
     def __init__(self, header: CatalogHeader) -> None:
         self._zip = ZipWriter()
         self._names = MemberNames()
-        self._catalog = Spool()
-        self._catalog.append(header_line(header))
+        self._catalog = CatalogSpool(header)
         self._skipped: list[Skipped] = []
         self.members = 0
         self.bytes_in = 0
@@ -40,27 +39,25 @@ class ZipArchive:
         )
         self.members += 1
         self.bytes_in += packed.size
-        self._catalog.append(
-            member_line(
-                Member(
-                    key=file.key,
-                    name=name,
-                    offset=self._zip.offset - packed.compressed_size,
-                    compressed_size=packed.compressed_size,
-                    size=packed.size,
-                    method=packed.method,
-                    crc32=packed.crc32,
-                    etag=file.etag,
-                    version_id=about.version_id,
-                    modified=file.modified,
-                    content_type=about.content_type,
-                    content_encoding=about.content_encoding,
-                    content_disposition=about.content_disposition,
-                    content_language=about.content_language,
-                    cache_control=about.cache_control,
-                    metadata=about.metadata,
-                    tags=about.tags,
-                )
+        self._catalog.member(
+            Member(
+                key=file.key,
+                name=name,
+                offset=self._zip.offset - packed.compressed_size,
+                compressed_size=packed.compressed_size,
+                size=packed.size,
+                method=packed.method,
+                crc32=packed.crc32,
+                etag=file.etag,
+                version_id=about.version_id,
+                modified=file.modified,
+                content_type=about.content_type,
+                content_encoding=about.content_encoding,
+                content_disposition=about.content_disposition,
+                content_language=about.content_language,
+                cache_control=about.cache_control,
+                metadata=about.metadata,
+                tags=about.tags,
             )
         )
         return header
@@ -91,6 +88,5 @@ class ZipArchive:
     def _close_catalog(self) -> None:
         if self._catalog.is_closed:
             return
-        for skipped in self._skipped:
-            self._catalog.append(skipped_line(skipped))
+        self._catalog.left_out(self._skipped)
         self._catalog.close()
