@@ -12,7 +12,7 @@ from typing import Any
 
 from awscrt.checksums import crc64nvme
 
-from glaciate.catalog import Member, Skipped, read_catalog
+from glaciate.catalog import Catalog, Member, Skipped, read_catalog
 from glaciate.contracts import Command, Event
 from glaciate.errors import Busy
 from glaciate.events import ArchiveJobCompleted
@@ -34,6 +34,7 @@ from packer.domain.archives import (
     outcome_of,
 )
 from packer.domain.codec import pack
+from packer.domain.earlier import EarlierArchive, KnownFile
 from packer.domain.planning import Span
 from packer.domain.sources import Description, ReadFile, SourceFile, SourceState, read_plan_line
 from packer.ports import ArchiveAlreadyDifferent, CatalogOfAnother, LostRace, Unknown
@@ -77,6 +78,7 @@ class JobRecord:
     archives_failed: int = 0
     bytes_in: int = 0
     bytes_out: int = 0
+    already_archived: int = 0
     reason: str | None = None
     announced: bool = False
 
@@ -113,7 +115,7 @@ class World:
         self.now += timedelta(seconds=1)
         self.source |= {key: FakeObject(body, self.now, **options) for key, body in files.items()}
 
-    def accept(self, **order: Any) -> PlanArchives:
+    def accept(self, job_id: JobId = JOB, **order: Any) -> PlanArchives:
         wanted = JobOrder(
             **{
                 "project": ProjectName("demo"),
@@ -129,8 +131,10 @@ class World:
                 **order,
             }
         )
-        self.jobs[JOB] = JobRecord(Job(JOB, JobState.ACCEPTED, wanted, "c-1", None, 0, 0, planning_finished=False))
-        command = PlanArchives(correlation_id="c-1", job_id=JOB)
+        self.jobs[job_id] = JobRecord(
+            Job(job_id, JobState.ACCEPTED, wanted, "c-1", None, 0, 0, planning_finished=False)
+        )
+        command = PlanArchives(correlation_id="c-1", job_id=job_id)
         self.queue.append(command)
         return command
 
@@ -189,6 +193,7 @@ class FakeJobs:
         )
         record.planned += span.planned
         record.skipped += span.skipped
+        record.already_archived += span.already
         for new in archives:
             self.world.archives[new.archive_id] = ArchiveRecord(
                 Archive(
@@ -244,6 +249,7 @@ class FakeJobs:
                 "archives": record.archives,
                 "bytes_in": record.bytes_in,
                 "bytes_out": record.bytes_out,
+                "already_archived": record.already_archived,
                 "reason": record.reason,
             }
         )
@@ -498,6 +504,37 @@ class FakeCatalogs:
 
 
 @dataclass
+class FakeEarlier:
+    world: World
+
+    def archives(self, order: JobOrder, *, besides: JobId, after: str | None) -> Iterator[EarlierArchive]:
+        for archive in sorted(
+            (record.archive for record in self.world.archives.values()),
+            key=lambda archive: f"{archive.first_key}#{archive.archive_id}",
+        ):
+            keys = [member.key for member in self._catalog(archive.archive_id).members]
+            if archive.state not in {ArchiveState.INDEXED, ArchiveState.DONE} or archive.job_id == besides or not keys:
+                continue
+            if keys[-1] >= max(order.prefix, after or "") and keys[0] < f"{order.prefix}\U0010ffff":
+                yield EarlierArchive(
+                    archive_id=archive.archive_id,
+                    row_order=f"{archive.first_key}#{archive.archive_id}",
+                    first_key=archive.first_key,
+                    last_key=keys[-1],
+                    vault_key=archive.vault_key,
+                    seal=archive.require_seal(),
+                )
+
+    def files(self, archive: EarlierArchive) -> Iterator[KnownFile]:
+        for member in self._catalog(archive.archive_id).members:
+            yield KnownFile(member.key, member.etag, member.tags is not None)
+
+    def _catalog(self, archive_id: ArchiveId) -> Catalog:
+        found = self.world.catalogs.get(archive_id)
+        return read_catalog(found[0]) if found else Catalog(None, ())  # type: ignore[arg-type]  # nobody looks at it
+
+
+@dataclass
 class FakeIndex:
     world: World
 
@@ -514,7 +551,15 @@ def build(world: World, wrap: Wrap = lambda port: port) -> dict[type[Command], C
     jobs, plans, bus = wrap(FakeJobs(world)), wrap(FakePlans(world)), wrap(world)
     close = CloseJob(jobs, bus)
     return {
-        PlanArchives: Plan(jobs=jobs, listing=wrap(FakeListing(world)), plans=plans, queue=bus, close=close),
+        PlanArchives: Plan(
+            jobs=jobs,
+            listing=wrap(FakeListing(world)),
+            earlier=wrap(FakeEarlier(world)),
+            vault=wrap(FakeVault(world)),
+            plans=plans,
+            queue=bus,
+            close=close,
+        ),
         PackArchive: Pack(
             jobs=jobs,
             archives=wrap(FakeArchives(world)),

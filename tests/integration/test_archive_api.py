@@ -264,6 +264,7 @@ def test_a_job_tells_how_it_stands(stack: Stack) -> None:
         "archives": 9,
         "bytes_in": 900_000_000,
         "bytes_out": 200_000_000,
+        "already_archived": 0,
     }
     assert status["skipped"] == []
     assert status["next_token"] is None

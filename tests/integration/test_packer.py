@@ -42,3 +42,30 @@ def test_a_prefix_is_packed_sealed_indexed_and_deleted(packer: PackerCloud) -> N
     events = packer.told()
     assert [name for name, _ in events].count("ArchiveSealed.v1") == 4
     assert events[-1][1]["outcome"] == "COMPLETED"
+
+
+def test_a_second_job_archives_only_what_is_new_and_tags_are_kept_where_asked_for(packer: PackerCloud) -> None:
+    packer.put({f"in/{number:03}": b"a,b,c\n" * number for number in range(25)}, Tagging="colour=dark+blue")
+    packer.put({"in/big.bin": bytes(range(256)) * 4096}, Tagging="size=big")
+    first = packer.accept("in/", max_files=10, direct_threshold_bytes=1_000_000, preserve_tags=True)
+    packer.run_worker()
+    packer.put({"in/007": b"changed", "in/new": b"new"})
+
+    second = packer.accept("in/", max_files=10, direct_threshold_bytes=1_000_000)
+    said = packer.run_worker()
+
+    job = packer.job(second)
+    assert job["state"] == "COMPLETED", said
+    counts = tuple(job[name] for name in ("listed", "already_archived", "archived", "skipped", "archives"))
+    assert counts == ("27", "25", "2", "0", "1")
+    rows = {row["archive_id"]: row for row in packer.archive_rows()}
+    tags = {
+        member.key: member.tags
+        for archive_id in rows
+        if archive_id.startswith(first)
+        for member in packer.catalog(archive_id).members
+    }
+    assert tags.pop("in/big.bin") == {"size": "big"}
+    assert len(tags) == 25
+    assert set(map(str, tags.values())) == {"{'colour': 'dark blue'}"}
+    assert packer.skipped(second) == {}

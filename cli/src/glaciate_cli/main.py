@@ -101,6 +101,9 @@ def _waiting(function: Any) -> Any:
 @click.option("--older-than", type=Moment(), help="Only files last modified before: a date, or an age such as 30d.")
 @click.option("--expect-files", type=click.IntRange(min=0), help="Archive nothing unless there are so many files.")
 @click.option("--expect-bytes", type=click.IntRange(min=0), help="Archive nothing unless they have so many bytes.")
+@click.option(
+    "--rearchive", is_flag=True, default=None, help="Archive unchanged files again that an earlier job archived."
+)
 @click.option("--dry-run", is_flag=True, help="Say what would be done.")
 @_waiting
 @_key_option

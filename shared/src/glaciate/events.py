@@ -78,6 +78,7 @@ class ArchiveJobCompleted(Event):
     archives: int
     bytes_in: int
     bytes_out: int
+    already_archived: int = Field(default=0, description="listed, but an earlier archive holds them as they are")
     reason: str | None = None
     status_url: str | None = None
 

@@ -30,6 +30,7 @@ class JobOrder(BaseModel):
     exclude: tuple[str, ...] = ()
     older_than: datetime | None = None
     preserve_tags: bool = False
+    rearchive: bool = False
     manifest: DeclaredManifest | None = None
 
 
@@ -51,5 +52,6 @@ def order(request: ArchiveRequest, project: Project) -> JobOrder:
         exclude=request.exclude,
         older_than=request.older_than,
         preserve_tags=defaults.preserve_tags if request.preserve_tags is None else request.preserve_tags,
+        rearchive=request.rearchive,
         manifest=request.manifest,
     )

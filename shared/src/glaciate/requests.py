@@ -148,6 +148,10 @@ class ArchiveRequest(BaseModel):
     preserve_tags: bool | None = Field(
         default=None, description="keep each file's object tags: one request a file more"
     )
+    rearchive: bool = Field(
+        default=False,
+        description="with disposition keep: archive files again that are archived already and have not changed since",
+    )
     dry_run: bool = False
 
 

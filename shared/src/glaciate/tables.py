@@ -188,6 +188,7 @@ class JobRow(_JobsTable):
     archives_failed = NumberAttribute(default=0)
     bytes_in = NumberAttribute(default=0)
     bytes_out = NumberAttribute(default=0)
+    already_archived = NumberAttribute(default=0)  # listed, but an earlier job's archive holds it as it is
     reason = UnicodeAttribute(null=True)
     announced = BooleanAttribute(default=False)  # its last event is on the bus
 

@@ -9,13 +9,24 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from fakes.packer_world import JOB, LEASE, FakeArchives, FakeCatalogs, FakeJobs, FakePlans, FakeVault, World
+from fakes.packer_world import (
+    JOB,
+    LEASE,
+    FakeArchives,
+    FakeCatalogs,
+    FakeEarlier,
+    FakeJobs,
+    FakePlans,
+    FakeVault,
+    World,
+)
 from glaciate import tables
 from glaciate.jobs import JobOrder
+from packer.adapters.earlier import IndexedArchives
 from packer.adapters.objects import S3Catalogs, S3Plans
 from packer.adapters.rows import PynamoArchives, PynamoJobs
 from packer.adapters.vault import S3Vault
-from packer.ports import Archives, Catalogs, Jobs, Plans, Vault
+from packer.ports import Archives, Catalogs, Earlier, Jobs, Plans, Vault
 
 
 @dataclass
@@ -35,6 +46,7 @@ class Ground:
     plans: Plans
     catalogs: Catalogs
     vault: Vault
+    earlier: Earlier
     world: World | None = None
     clock: Clock | None = None
 
@@ -66,7 +78,13 @@ def ground(request: pytest.FixtureRequest) -> Iterator[Ground]:
         world = World()
         world.accept(prefix="in/")
         yield Ground(
-            FakeJobs(world), FakeArchives(world), FakePlans(world), FakeCatalogs(world), FakeVault(world), world=world
+            FakeJobs(world),
+            FakeArchives(world),
+            FakePlans(world),
+            FakeCatalogs(world),
+            FakeVault(world),
+            FakeEarlier(world),
+            world=world,
         )
         return
     with mock_aws():
@@ -95,5 +113,6 @@ def ground(request: pytest.FixtureRequest) -> Iterator[Ground]:
             S3Plans(s3, "work"),
             S3Catalogs(s3, "vault"),
             S3Vault(s3, "vault", part_size_bytes=5 * 1024**2, parts_in_flight=2),
+            IndexedArchives(s3, "vault"),
             clock=clock,
         )

@@ -1,6 +1,7 @@
 """Jobs and archives move by conditions: once, twice, and against others."""
 
 import gzip
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -20,9 +21,9 @@ SEAL = Seal(
 )
 
 
-def span_of(*keys: str, skipped: int = 0) -> Span:
+def span_of(*keys: str, skipped: int = 0, already: int = 0) -> Span:
     planned = PlannedArchive("zip", keys[0], keys[-1], len(keys), 300 * len(keys), gzip.compress(b""))
-    return Span(keys[-1], len(keys) + skipped, len(keys), skipped, (planned,), b"")
+    return Span(keys[-1], len(keys) + skipped + already, len(keys), skipped, already, (planned,), b"")
 
 
 def new(job: Job, span: Span) -> tuple[NewArchive, ...]:
@@ -66,6 +67,21 @@ def test_planning_begins_once_and_remembers_where_it_is(ground: Ground) -> None:
     assert (job.state, job.checkpoint_key, job.next_number, job.listed) == (JobState.PLANNING, "in/c", 1, 5)
     assert job.last_planned == ((archive_id(JOB, 0), "in/a"),)
     assert (ground.counts()["planned"], ground.counts()["skipped"]) == (3, 2)
+
+
+def test_what_is_archived_already_is_counted_and_told(ground: Ground) -> None:
+    ground.jobs.begin_planning(JOB)
+    job = ground.jobs.load(JOB)
+    span = span_of("in/a", already=7)
+
+    moved = ground.jobs.record(job, span, new(job, span))
+    through(ground, ground.archives.claim(message(), owner="me"), replace(SEAL, members=1))
+    ground.jobs.finish_planning(moved)
+
+    assert (moved.listed, ground.counts()["planned"], ground.counts()["skipped"]) == (8, 1, 0)
+    event = ground.jobs.close_if_last(JOB)
+    assert event is not None
+    assert (event.outcome, event.already_archived) == (Outcome.COMPLETED, 7)
 
 
 def test_of_two_planners_one_loses_and_leaves_nothing(ground: Ground) -> None:

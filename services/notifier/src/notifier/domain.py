@@ -68,6 +68,10 @@ def _job_ended(event: ArchiveJobCompleted) -> Notice:
         ("From", address),
         ("Outcome", event.outcome),
         ("Files", f"{event.archived:,} archived, {event.skipped:,} skipped, {event.failed:,} failed"),
+        (
+            "Archived",
+            f"{event.already_archived:,} more by earlier jobs, unchanged since" if event.already_archived else None,
+        ),
         ("Archives", f"{event.archives:,}"),
         ("Size", f"{_size(event.bytes_in)} read, {_size(event.bytes_out)} kept{packed}"),
         ("Reason", event.reason),

@@ -39,6 +39,7 @@ def worker() -> "Worker":
     from glaciate.messages import PackArchive, PlanArchives
     from glaciate.outbox import EventBridgeBus, SqsCommandQueue, SqsDeadLetters
     from glaciate.worker_loop import SqsInbox, Worker
+    from packer.adapters.earlier import IndexedArchives
     from packer.adapters.index import DynamoFileIndex
     from packer.adapters.objects import S3Catalogs, S3Listing, S3Plans
     from packer.adapters.rows import PynamoArchives, PynamoJobs, utc_now
@@ -53,9 +54,17 @@ def worker() -> "Worker":
     plans = S3Plans(s3, settings.work_bucket)
     bus = EventBridgeBus(aws.events(), settings.event_bus_name)
     close = CloseJob(jobs, bus)
+    vault = S3Vault(
+        s3,
+        settings.vault_bucket,
+        part_size_bytes=settings.part_size_bytes,
+        parts_in_flight=settings.parts_in_flight,
+    )
     plan = Plan(
         jobs=jobs,
         listing=S3Listing(s3),
+        earlier=IndexedArchives(s3, settings.vault_bucket),
+        vault=vault,
         plans=plans,
         queue=SqsCommandQueue(aws.sqs(), settings.pack_queue_url),
         close=close,
@@ -70,12 +79,7 @@ def worker() -> "Worker":
             concurrency=settings.fetch_concurrency,
             window_bytes=settings.fetch_window_bytes,
         ),
-        vault=S3Vault(
-            s3,
-            settings.vault_bucket,
-            part_size_bytes=settings.part_size_bytes,
-            parts_in_flight=settings.parts_in_flight,
-        ),
+        vault=vault,
         catalogs=S3Catalogs(s3, settings.vault_bucket),
         index=DynamoFileIndex(batch_writer(), settings.files_table),
         bus=bus,

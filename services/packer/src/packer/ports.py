@@ -8,10 +8,12 @@ from typing import Protocol
 from glaciate.catalog import Skipped
 from glaciate.errors import Busy, GlaciateError, Permanent
 from glaciate.events import ArchiveJobCompleted
+from glaciate.jobs import JobOrder
 from glaciate.messages import PackArchive
 from glaciate.names import ArchiveId, JobId
 from glaciate.requests import Compression
 from packer.domain.archives import Archive, CatalogEntry, Draft, Job, NewArchive, Seal, StoredObject
+from packer.domain.earlier import EarlierArchive, KnownFile
 from packer.domain.planning import Span
 from packer.domain.sources import Description, ReadFile, SourceFile, SourceState
 
@@ -89,6 +91,16 @@ class Listing(Protocol):
 
     def files(self, bucket: str, prefix: str, *, after: str | None) -> Iterator[SourceFile]:
         """Every file in key order, those after `after`; raises `SourceUnlistable`."""
+
+
+class Earlier(Protocol):
+    """What earlier jobs of the project have archived."""
+
+    def archives(self, order: JobOrder, *, besides: JobId, after: str | None) -> Iterator[EarlierArchive]:
+        """The indexed archives, of other jobs, whose keys meet the order's prefix after a key; in the order of their rows."""
+
+    def files(self, archive: EarlierArchive) -> Iterator[KnownFile]:
+        """The files of one, in key order; none where its catalog is not there, or tells of another object."""
 
 
 class Plans(Protocol):

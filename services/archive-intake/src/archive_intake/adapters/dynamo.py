@@ -71,6 +71,7 @@ def _job_of(row: JobRow) -> Job:
             archives=int(row.archives),
             bytes_in=int(row.bytes_in),
             bytes_out=int(row.bytes_out),
+            already_archived=int(row.already_archived),
         ),
         finished_at=row.finished_at,
         reason=row.reason,

@@ -31,7 +31,10 @@ class JobState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Files, archives and bytes. `planned` of `listed` files go into archives; `archives` counts the finished ones."""
+    """Files, archives and bytes. `planned` of `listed` files go into archives; `archives` counts the finished ones.
+
+    `already_archived` files are listed, but neither planned nor skipped: an earlier archive holds them as they are.
+    """
 
     listed: int = 0
     planned: int = 0
@@ -41,6 +44,7 @@ class Counts:
     archives: int = 0
     bytes_in: int = 0
     bytes_out: int = 0
+    already_archived: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -125,13 +125,13 @@ class S3Catalogs:
     def draft(self, archive_id: ArchiveId) -> Draft | None:
         """What an earlier attempt was about to complete."""
         head = self._head(archive_id)
-        return _draft(head["Metadata"]) if head else None
+        return drafted(head["Metadata"]) if head else None
 
     def entries(self, archive_id: ArchiveId, seal: Seal) -> Iterator[CatalogEntry | Skipped]:
         """Inflated line by line, and of each line only what is needed; the catalog says itself of which object it tells."""
         answer = self.s3.get_object(Bucket=self.vault_bucket, Key=catalog_key(archive_id))
         with closing(answer["Body"]) as body:
-            if not _draft(answer["Metadata"]).became(seal):
+            if not drafted(answer["Metadata"]).became(seal):
                 raise CatalogOfAnother(f"{catalog_key(archive_id)} does not tell of the object that was sealed")
             catalog = body.read()
         with gzip.open(io.BytesIO(catalog)) as lines:
@@ -151,7 +151,8 @@ class S3Catalogs:
             raise
 
 
-def _draft(metadata: Mapping[str, str]) -> Draft:
+def drafted(metadata: Mapping[str, str]) -> Draft:
+    """What a catalog's metadata say that its archive's object must be."""
     return Draft(
         size_bytes=int(metadata["size-bytes"]),
         checksum=metadata.get("crc64nvme"),

@@ -114,6 +114,7 @@ class PynamoJobs:
                     JobRow.last_planned.set(moved.last_planned),
                     JobRow.planned.add(span.planned),
                     JobRow.skipped.add(span.skipped),
+                    JobRow.already_archived.add(span.already),
                 ],
                 condition=self._is_where(job),
             )
@@ -225,6 +226,7 @@ def _event(row: JobRow) -> ArchiveJobCompleted:
             "archives": row.archives,
             "bytes_in": row.bytes_in,
             "bytes_out": row.bytes_out,
+            "already_archived": row.already_archived,
             "reason": row.reason,
             "status_url": row.status_url,
         }

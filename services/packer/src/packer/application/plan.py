@@ -1,16 +1,19 @@
 """Planning: which files go into which archive."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from glaciate.errors import Permanent
 from glaciate.messages import PackArchive, PlanArchives
 from glaciate.names import MAX_ARCHIVES_PER_JOB, ArchiveId, archive_id, vault_key_of_object, vault_key_of_zip
 from glaciate.outbox import CommandQueue
+from glaciate.requests import Disposition
 from glaciate.telemetry import count, logger
 from packer.application.close import CloseJob
 from packer.domain.archives import Job, NewArchive
+from packer.domain.earlier import AlreadyArchived, EarlierArchive, KnownFile
 from packer.domain.planning import PlannedArchive, Span, spans
-from packer.ports import Jobs, Listing, Plans
+from packer.ports import Earlier, Jobs, Listing, Plans, Vault
 
 
 class ManifestNotMet(Permanent):
@@ -32,6 +35,8 @@ class Plan:
 
     jobs: Jobs
     listing: Listing
+    earlier: Earlier
+    vault: Vault
     plans: Plans
     queue: CommandQueue
     close: CloseJob
@@ -54,13 +59,32 @@ class Plan:
         order = job.order
         if job.checkpoint_key is None:
             self._require_manifest(job)
-        for span in spans(self.listing.files(order.bucket, order.prefix, after=job.checkpoint_key), order):
+        archived = self._archived_already(job)
+        for span in spans(self.listing.files(order.bucket, order.prefix, after=job.checkpoint_key), order, archived):
             job = self._record(job, span)
+        if archived.left_out:
+            count("EarlierArchivesLeftOut", archived.left_out)
+            logger().warning("too many earlier archives hold the same keys", extra={"left_out": archived.left_out})
         self.plans.put_skipped(job.job_id, _list_name(job), b"")  # an earlier attempt may have met files that are gone
         self.jobs.finish_planning(job)
         logger().info(
             "planning finished", extra={"job_id": job.job_id, "listed": job.listed, "archives": job.next_number}
         )
+
+    def _archived_already(self, job: Job) -> AlreadyArchived:
+        """By earlier jobs; where the sources are to be deleted, each is archived again: an archive of this job then answers for it."""
+        order = job.order
+        looks = order.disposition is Disposition.KEEP and not order.rearchive
+        archives = self.earlier.archives(order, besides=job.job_id, after=job.checkpoint_key) if looks else iter(())
+        return AlreadyArchived(archives, self._files_of, with_tags=order.preserve_tags)
+
+    def _files_of(self, archive: EarlierArchive) -> Iterator[KnownFile]:
+        """The files of an archive that is still in the vault as it was sealed; one that is not holds none."""
+        stored = self.vault.find(archive.vault_key)
+        if stored is None or stored.size_bytes != archive.seal.size_bytes:
+            logger().warning("an earlier archive is not in the vault", extra={"archive_id": archive.archive_id})
+            return
+        yield from self.earlier.files(archive)
 
     def _require_manifest(self, job: Job) -> None:
         declared = job.order.manifest

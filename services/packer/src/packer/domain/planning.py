@@ -15,6 +15,7 @@ from packer.domain.zip_writer import overhead_bytes
 
 MOST_ARCHIVES_IN_A_SPAN: Final = 50  # one transaction records them all, and DynamoDB takes 100 items
 _MOST_SKIPPED_IN_A_SPAN: Final = 20_000
+_MOST_ALREADY_IN_A_SPAN: Final = 100_000
 _GZIP: Final = 31
 
 
@@ -38,6 +39,7 @@ class Span:
     listed: int
     planned: int
     skipped: int
+    already: int
     archives: tuple[PlannedArchive, ...]
     skipped_lines: bytes
 
@@ -103,7 +105,7 @@ class _OpenSpan:
         self.group: _Group | None = None
         self.big: list[PlannedArchive] = []
         self.skipped_lines = bytearray()
-        self.listed = self.planned = self.skipped = 0
+        self.listed = self.planned = self.skipped = self.already = 0
         self.last_key = ""
 
     def has_room(self, file: SourceFile, order: JobOrder) -> bool:
@@ -132,32 +134,49 @@ class _OpenSpan:
 
     @property
     def is_full(self) -> bool:
-        return len(self.big) + 1 >= MOST_ARCHIVES_IN_A_SPAN or self.skipped >= _MOST_SKIPPED_IN_A_SPAN
+        many_passed = self.group is None and self.already >= _MOST_ALREADY_IN_A_SPAN  # an archive in the making goes on
+        return many_passed or len(self.big) + 1 >= MOST_ARCHIVES_IN_A_SPAN or self.skipped >= _MOST_SKIPPED_IN_A_SPAN
 
     def closed(self) -> Span:
         group = (self.group.closed(),) if self.group else ()
         return Span(
-            self.last_key, self.listed, self.planned, self.skipped, (*group, *self.big), bytes(self.skipped_lines)
+            self.last_key,
+            self.listed,
+            self.planned,
+            self.skipped,
+            self.already,
+            (*group, *self.big),
+            bytes(self.skipped_lines),
         )
 
 
-def spans(files: Iterable[SourceFile], order: JobOrder) -> Iterator[Span]:
+def _nothing_is(_file: SourceFile) -> bool:
+    return False
+
+
+def spans(
+    files: Iterable[SourceFile], order: JobOrder, is_archived: Callable[[SourceFile], bool] = _nothing_is
+) -> Iterator[Span]:
     """Cuts a listing in key order into spans of at most one ZIP and some big files.
 
     The cap of bytes is kept for sure: a file counts uncompressed, with its headers, name and catalog line, because how far
     it will shrink is not known before it is read; deflated archives therefore end below the cap. A single file above the
-    cap still gets an archive of its own. Memory does not grow with the number of files: a plan is kept compressed.
+    cap still gets an archive of its own. What is archived already is counted and passed over. Memory does not grow with the
+    number of files: a plan is kept compressed.
     """
     refuse = refusal(order)
     span = _OpenSpan()
     for file in files:
         reason = refuse(file)
+        already = reason is None and is_archived(file)
         is_big = file.size >= order.direct_threshold_bytes
-        if reason is None and not is_big and not span.has_room(file, order):
+        if reason is None and not already and not is_big and not span.has_room(file, order):
             yield span.closed()
             span = _OpenSpan()
         span.seen(file.key)
-        if reason is None:
+        if already:
+            span.already += 1
+        elif reason is None:
             span.add(file, order)
         else:
             span.skip(file, reason)
