@@ -3,6 +3,7 @@
 import json
 import uuid
 from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -51,21 +52,25 @@ class LocalGlaciate:
         found = self.place.s3.get_object(Bucket=bucket, Key=key)
         return found["Body"].read(), found["ContentType"]
 
-    def launch_workers(self) -> None:
-        """What the schedule does every minute: has the launchers look for work."""
+    @contextmanager
+    def client(self, service: str) -> Iterator[Any]:
+        """A client of boto3's for the local cloud."""
         local = self.place.local
-        functions = boto3.client(
-            "lambda",
+        made = boto3.client(  # type: ignore[call-overload]
+            service,
             endpoint_url=local["aws_endpoint_url"],
             region_name=local["region"],
             aws_access_key_id=local["access_key_id"],
             aws_secret_access_key=local["secret_access_key"],
         )
-        try:
+        with closing(made):
+            yield made
+
+    def launch_workers(self) -> None:
+        """What the schedule does every minute: has the launchers look for work."""
+        with self.client("lambda") as functions:
             for name in ("glaciate-packer-launch", "glaciate-unpacker-launch"):
                 assert "FunctionError" not in functions.invoke(FunctionName=name, Payload=b"{}")
-        finally:
-            functions.close()
 
     def mail(self, *words: str) -> Mapping[str, Any]:
         """The notification that holds all these words."""

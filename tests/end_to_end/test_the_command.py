@@ -14,8 +14,8 @@ import pytest
 
 from glaciate.events import RestoreAccepted
 from glaciate.names import ProjectName, RequestId
+from glaciate_cli.addressees import AddressedQueue
 from glaciate_cli.dead_letters import DeadLetterQueue
-from glaciate_cli.deployment import Queue
 from glaciate_local.place import Place
 from local_glaciate import LocalGlaciate
 from waiting import until
@@ -152,7 +152,7 @@ def test_messages_that_nobody_understands_end_in_the_dead_letters_and_are_replay
     def dead() -> bool:
         """Whether each queue's dead letters hold one."""
         urls = (place.local["queues"][f"{queue}_dlq"] for queue in queues)
-        return all(DeadLetterQueue(place.sqs, Queue("", "", url)).count() for url in urls)
+        return all(DeadLetterQueue(place.sqs, url, AddressedQueue(place.sqs, "")).count() for url in urls)
 
     LocalGlaciate(place).launch_workers()
     until("a message in the dead letters of each queue", dead, seconds=120)

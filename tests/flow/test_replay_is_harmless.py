@@ -12,9 +12,10 @@ from glaciate.contracts import Command, Contract
 from glaciate.events import EVENTS
 from glaciate.messages import COMMANDS, PackArchive, PlanArchives, ThawFiles
 from glaciate.names import ArchiveId, archive_of_vault_key
+from glaciate_cli.addressees import AddressedFunction, AddressedQueue
 from glaciate_cli.api import Document
 from glaciate_cli.dead_letters import DeadLetterQueue, Selection
-from glaciate_cli.deployment import Queue
+from glaciate_cli.deployment import FUNCTIONS
 from local_glaciate import LocalGlaciate
 from waiting import until
 
@@ -167,11 +168,30 @@ MESSAGES: dict[str, tuple[str, Callable[[Past], str]]] = {
     ),
 }
 
+MINUTE = event("Scheduled Event", "aws.scheduler", {})
+CALLS: dict[str, list[Callable[[Past], str]]] = {
+    "packer-launch": [
+        lambda past: MINUTE,
+        fact("ArchiveJobAccepted.v1", lambda past: {"job_id": past.job["job_id"], "bucket": past.job["bucket"]}),
+    ],
+    "unpacker-launch": [
+        lambda past: MINUTE,
+        MESSAGES["ArchiveReadable.v1"][1],
+        MESSAGES["Object Restore Completed"][1],
+    ],
+    "restore-intake-sweep": [lambda past: MINUTE],
+    "archive-intake-schedule": [
+        lambda past: json.dumps({"task": "resend"}),
+        lambda past: json.dumps({"scheduled_time": past.job["finished_at"]}),
+    ],
+}
 
-def test_every_message_of_a_queue_is_tried_here() -> None:
+
+def test_every_message_of_a_queue_and_every_call_is_tried_here() -> None:
     queued = {contract.name for contract in (*COMMANDS, *EVENTS) if _is_queued(contract)}
 
     assert queued == set(MESSAGES)
+    assert set(CALLS) == set(FUNCTIONS)
 
 
 def _is_queued(contract: type[Contract]) -> bool:
@@ -181,7 +201,7 @@ def _is_queued(contract: type[Contract]) -> bool:
     )
 
 
-def test_replaying_each_message_twice_changes_nothing(past: Past) -> None:
+def test_replaying_each_message_and_each_call_twice_changes_nothing(past: Past) -> None:
     before = past.traces()
 
     for _ in range(2):
@@ -191,21 +211,28 @@ def test_replaying_each_message_twice_changes_nothing(past: Past) -> None:
 
 
 def _replay_all(past: Past) -> None:
-    """All at once, because a worker may take a minute to start: every message into its dead letters, back, and handled."""
-    sqs, urls = past.glaciate.place.sqs, past.glaciate.place.local["queues"]
-    bodies = [(queue, make(past)) for queue, make in MESSAGES.values()]
-    for queue, body in bodies:
-        sqs.send_message(QueueUrl=urls[f"{queue}_dlq"], MessageBody=body)
-    queues = sorted({queue for queue, _body in bodies})
-    letters = [DeadLetterQueue(sqs, Queue(queue, urls[queue], urls[f"{queue}_dlq"])) for queue in queues]
+    """All at once: every message into its dead letters, back, and handled by the workers that replayed calls have started."""
+    sqs, local = past.glaciate.place.sqs, past.glaciate.place.local
+    urls = local["queues"]
+    for queue, make in MESSAGES.values():
+        sqs.send_message(QueueUrl=urls[f"{queue}_dlq"], MessageBody=make(past))
+    for name, calls in CALLS.items():
+        for call in calls:
+            sqs.send_message(QueueUrl=local["functions"][name]["dlq"], MessageBody=call(past))
+    queues = sorted({queue for queue, _make in MESSAGES.values()})
 
-    replayed = [letter.body for one in letters for letter in one.replay(Selection()).replayed]
+    with past.glaciate.client("lambda") as functions:
+        letters = [DeadLetterQueue(sqs, urls[f"{queue}_dlq"], AddressedQueue(sqs, urls[queue])) for queue in queues]
+        for name in CALLS:
+            called = AddressedFunction(functions, local["functions"][name]["name"])
+            letters.append(DeadLetterQueue(sqs, local["functions"][name]["dlq"], called))
+        done = [one.replay(Selection()) for one in letters]
 
-    assert sorted(replayed) == sorted(body for _queue, body in bodies)
-    past.glaciate.launch_workers()
+    assert [one.left for one in done] == [[]] * len(letters)
+    assert sum(len(one.replayed) for one in done) == len(MESSAGES) + sum(map(len, CALLS.values()))
     for queue in queues:
         until(f"{queue} to be empty", lambda queue=queue: _messages(past, urls[queue]) == 0, seconds=180)
-    assert [one.count() for one in letters] == [0] * len(queues)
+    assert [one.count() for one in letters] == [0] * len(letters)
 
 
 def _messages(past: Past, url: str) -> int:

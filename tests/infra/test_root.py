@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 from samtranslator.translator.transform import transform
 
+from glaciate_cli.deployment import FUNCTIONS, QUEUES, function_outputs, queue_outputs
 from stack import INFRA, NESTED, ROOT_TEMPLATE
 
 STACKS = {
@@ -14,15 +15,9 @@ STACKS = {
 }
 OUTPUTS = {
     *("ApiUrl", "ApiId", "VaultBucket", "WorkBucket", "RestoreBucket", "FilesTable", "ArchivesTable", "JobsTable"),
-    *(
-        "PackQueueUrl",
-        "PackDeadLettersUrl",
-        "ThawQueueUrl",
-        "ThawDeadLettersUrl",
-        "UnpackQueueUrl",
-        "UnpackDeadLettersUrl",
-    ),
-    *("NotifyQueueUrl", "NotifyDeadLettersUrl", "TopicArn", "EventBusName"),
+    *(output for name in QUEUES for output in queue_outputs(name)),
+    *(output for name in FUNCTIONS for output in function_outputs(name)),
+    *("TopicArn", "EventBusName"),
 }
 
 

@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from glaciate_cli.deployment import FUNCTIONS, QUEUES
 from stack import ROOT, Resource, alarms, physical_name
 
 RUNBOOKS = ROOT / "docs" / "runbooks"
@@ -40,8 +41,8 @@ def test_a_runbook_says_what_it_means_how_to_look_and_what_to_do(page: object) -
         assert (RUNBOOKS / link).is_file(), link
 
 
-@pytest.mark.parametrize("queue", ["pack", "thaw", "unpack", "notify"])
-def test_the_page_of_a_queue_s_dead_letters_says_how_to_replay_them(queue: str) -> None:
+@pytest.mark.parametrize("queue", [*QUEUES, *FUNCTIONS])
+def test_the_page_of_dead_letters_says_how_to_replay_them(queue: str) -> None:
     text = (RUNBOOKS / f"{queue}-dead-letters.md").read_text()
 
     assert f"glaciate dlq list {queue}" in text

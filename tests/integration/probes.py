@@ -393,6 +393,7 @@ def dead_letters_of_rule_targets(server: Server) -> None:
     assert message["MessageAttributes"]["TARGET_ARN"]["StringValue"] == gone
     assert message["MessageAttributes"]["ERROR_CODE"]["StringValue"] == "RESOURCE_NOT_FOUND"
     undelivered_for_want_of_rights(server)
+    undelivered_by_a_schedule(server)
 
 
 def api_with(server: Server, *, may_call: bool = True, **api: Any) -> str:
@@ -501,7 +502,7 @@ def undelivered_for_want_of_rights(server: Server) -> None:
     assert told["ERROR_CODE"]["StringValue"] == "NO_PERMISSIONS"
 
 
-def schedule_once(server: Server, arn: str, *, seconds: float = 1, role: str, zone: str = "UTC") -> None:
+def schedule_once(server: Server, arn: str, *, seconds: float = 1, role: str, zone: str = "UTC", **target: Any) -> None:
     """A schedule that tells a queue once, a second from now, when it was scheduled."""
     then = dt.datetime.now(ZoneInfo(zone)) + dt.timedelta(seconds=seconds)
     server.client("scheduler").create_schedule(
@@ -509,8 +510,24 @@ def schedule_once(server: Server, arn: str, *, seconds: float = 1, role: str, zo
         ScheduleExpression=then.strftime("at(%Y-%m-%dT%H:%M:%S)"),
         ScheduleExpressionTimezone=zone,
         FlexibleTimeWindow={"Mode": "OFF"},
-        Target={"Arn": arn, "RoleArn": role, "Input": '{"at": "<aws.scheduler.scheduled-time>"}'},
+        Target={"Arn": arn, "RoleArn": role, "Input": '{"at": "<aws.scheduler.scheduled-time>"}', **target},
     )
+
+
+def undelivered_by_a_schedule(server: Server) -> None:
+    """A schedule whose role may send to the dead letters only: they keep its input."""
+    url, arn = queue_open_to(server)
+
+    schedule_once(
+        server,
+        f"arn:aws:sqs:us-east-1:{ACCOUNT}:gone",
+        role=role_that_sends_to(server, arn),
+        DeadLetterConfig={"Arn": arn},
+    )
+
+    message = receive(server, url, seconds=15)
+    assert set(json.loads(message["Body"])) == {"at"}
+    assert {"SCHEDULE_ARN", "SCHEDULED_TIME", "TARGET_ARN", "ERROR_CODE"} <= set(message["MessageAttributes"])
 
 
 def role_that_sends_to(server: Server, arn: str) -> str:
@@ -539,6 +556,56 @@ def words_in_scheduled_input(server: Server) -> None:
 
     assert "<" not in message["Body"]
     assert time.strptime(json.loads(message["Body"])["at"], "%Y-%m-%dT%H:%M:%SZ").tm_year >= 2026
+
+
+@probes("dead letters of functions")
+def dead_letters_of_functions(server: Server) -> None:
+    url, arn = queue_open_to(server)
+    may_bury = {"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": arn}
+    lambdas, name = server.client("lambda"), echo_function(server)
+    lambdas.update_function_configuration(
+        FunctionName=name,
+        Role=role_for(server, "lambda.amazonaws.com", may_bury),
+        DeadLetterConfig={"TargetArn": arn},
+    )
+    event = {"module": "no_such_module"}
+
+    lambdas.invoke(FunctionName=name, InvocationType="Event", Payload=json.dumps(event))
+
+    message = receive(server, url, seconds=20)  # two more tries first
+    assert json.loads(message["Body"]) == event
+    assert "no_such_module" in message["MessageAttributes"]["ErrorMessage"]["StringValue"]
+
+
+@probes("dead letters of functions in templates")
+def dead_letters_of_functions_in_templates(server: Server) -> None:
+    def template(seconds: int) -> dict[str, Any]:
+        function = {
+            "Runtime": "python3.13",
+            "Handler": "index.handler",
+            "Role": role_for(server, "lambda.amazonaws.com"),
+            "Timeout": seconds,
+            "Code": {"ZipFile": "def handler(event, context): pass"},
+            "DeadLetterConfig": {"TargetArn": {"Fn::GetAtt": ["DeadLetters", "Arn"]}},
+        }
+        return {
+            "AWSTemplateFormatVersion": VERSION,
+            "Resources": {
+                "DeadLetters": {"Type": "AWS::SQS::Queue"},
+                "Function": {"Type": "AWS::Lambda::Function", "Properties": function},
+            },
+            "Outputs": {
+                "Name": {"Value": {"Ref": "Function"}},
+                "Arn": {"Value": {"Fn::GetAtt": ["DeadLetters", "Arn"]}},
+            },
+        }
+
+    name = unique("function")
+    for seconds in (3, 4):  # made, then changed
+        outputs = deploy(server, name, template(seconds))
+
+        found = server.client("lambda").get_function_configuration(FunctionName=outputs["Name"])
+        assert found["DeadLetterConfig"] == {"TargetArn": outputs["Arn"]}
 
 
 @probes("functions import their bundle")

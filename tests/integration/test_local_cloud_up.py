@@ -38,6 +38,7 @@ QUEUES = ("Pack", "Thaw", "Unpack", "Notify")
 PARAMETERS = (
     *("ProjectsDocument", "SourceResources", "PublicApiUrl", "Tracing", "MaxPackers", "MaxUnpackers", "IdleSeconds"),
 )
+FUNCTIONS = ("ArchiveIntakeSchedule", "PackerLaunch", "RestoreIntakeSweep", "UnpackerLaunch")
 TABLES = ("FilesTable", "ArchivesTable", "JobsTable")
 
 
@@ -87,6 +88,7 @@ def write_small_glaciate(root: Path, *, visibility: int = 30) -> Path:
         **{name: {"Type": "AWS::S3::Bucket"} for name in BUCKETS},
         **dict.fromkeys(TABLES, table),
         **{f"{name}{kind}": queue for name in QUEUES for kind in ("Queue", "DeadLetters")},
+        **{f"{name}DeadLetters": queue for name in FUNCTIONS},
     }
     outputs = {
         "ApiId": {"Value": {"Fn::GetAtt": ["Api", "Outputs.ApiId"]}},
@@ -97,6 +99,8 @@ def write_small_glaciate(root: Path, *, visibility: int = 30) -> Path:
             for name in QUEUES
             for kind in ("Queue", "DeadLetters")
         },
+        **{f"{name}DeadLettersUrl": {"Value": {"Ref": f"{name}DeadLetters"}} for name in FUNCTIONS},
+        **{f"{name}Function": {"Value": name} for name in FUNCTIONS},
     }
     template = {
         "AWSTemplateFormatVersion": "2010-09-09",
@@ -146,12 +150,16 @@ def test_local_json_says_where_everything_is(local: dict[str, Any], settings: Lo
     assert written == local
     assert set(local) == {
         *("api_url", "aws_endpoint_url", "region", "access_key_id", "secret_access_key", "buckets", "queues"),
-        *("tables", "topic_arn", "notifications_url", "project"),
+        *("functions", "tables", "topic_arn", "notifications_url", "project"),
     }
     assert set(local["buckets"]) == {"source", "vault", "work", "restore"}
     assert set(local["queues"]) == {
         f"{name}{end}" for name in ("pack", "thaw", "unpack", "notify") for end in ("", "_dlq")
     }
+    assert set(local["functions"]) == {
+        *("archive-intake-schedule", "packer-launch", "restore-intake-sweep", "unpacker-launch")
+    }
+    assert {key for function in local["functions"].values() for key in function} == {"name", "dlq"}
     assert set(local["tables"]) == {"files", "archives", "jobs"}
     assert settings.local_json.stat().st_mode & 0o777 == 0o600
 

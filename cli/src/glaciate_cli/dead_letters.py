@@ -1,7 +1,7 @@
-"""Dead letters: what lies in a dead-letter queue and why, and sending it back to the queue it came from.
+"""Dead letters: what lies in a dead-letter queue and why, and giving it back to where it was meant to go.
 
-Replay is harmless to run twice, and harmless to stop at any point: a message is sent to its queue first and deleted from the
-dead letters after, and every consumer may be called twice.
+Replay is harmless to run twice, and harmless to stop at any point: a message is taken by its addressee first and deleted from
+the dead letters after, and every consumer may be called twice.
 """
 
 import json
@@ -10,22 +10,23 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from glaciate_cli.deployment import Queue, told_plainly
-from glaciate_cli.errors import Unreachable
+from glaciate_cli.deployment import LONGEST_CALL_SECONDS, told_plainly
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
-    from mypy_boto3_sqs.type_defs import MessageTypeDef, SendMessageBatchRequestEntryTypeDef
+    from mypy_boto3_sqs.type_defs import MessageTypeDef
 
-_BATCH: Final = 10  # what SQS gives and takes at once
-_BATCH_BYTES: Final = 200_000  # well below SQS's limit for a batch, which has not always been 1 MiB
-_HIDDEN_SECONDS: Final = 300
+BATCH: Final = 10  # what SQS gives and takes at once
+_HIDDEN_SECONDS: Final = LONGEST_CALL_SECONDS + 60
 _EMPTY_ANSWERS: Final = 2  # one empty long poll asks every server of SQS, but a message may be on its way
 _REASON: Final = "reason"
-_OF_THE_DEATH: Final = {_REASON, "RULE_ARN", "TARGET_ARN", "ERROR_CODE", "ERROR_MESSAGE", "RETRY_ATTEMPTS",
-                        "EXHAUSTED_RETRY_CONDITION"}  # fmt: skip
+# What is told about a death: by our consumers; by EventBridge and its Scheduler; by Lambda of asynchronous calls.
+_MESSAGES: Final = (_REASON, "ERROR_MESSAGE", "ErrorMessage")
+_CODE: Final = "ERROR_CODE"
+_OF_THE_DEATH: Final = {*_MESSAGES, _CODE, "ErrorCode", "RULE_ARN", "SCHEDULE_ARN", "TARGET_ARN", "RETRY_ATTEMPTS", "RequestID",
+                        "EXHAUSTED_RETRY_CONDITION", "EXECUTION_ID", "SCHEDULED_TIME", "IS_PAYLOAD_TRUNCATED"}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,16 +58,15 @@ class DeadLetter:
     @property
     def unreadable(self) -> bool:
         """Whether a consumer put it here because it could not understand it; then `reason` says why."""
-        return _REASON in self._attributes
+        return _REASON in self.attributes
 
     @property
     def reason(self) -> str:
         """Why it is here, as far as the message tells."""
-        attributes = self._attributes
-        for name in (_REASON, "ERROR_MESSAGE", "ERROR_CODE"):
-            if text := attributes.get(name, {}).get("StringValue"):
-                return str(text)
-        return "failed on every delivery; the consumer's log says why"
+        told = self.attributes
+        message = next((told[name] for name in _MESSAGES if told.get(name)), "")
+        said = ": ".join(part for part in (told.get(_CODE, ""), message) if part)
+        return said or "failed on every delivery; the consumer's log says why"
 
     @property
     def sent_at(self) -> datetime:
@@ -74,8 +74,16 @@ class DeadLetter:
         return datetime.fromtimestamp(int(self.delivery.get("Attributes", {}).get("SentTimestamp", "0")) / 1000, UTC)
 
     @property
-    def _attributes(self) -> dict[str, Any]:
-        return dict(self.delivery.get("MessageAttributes", {}))
+    def attributes(self) -> dict[str, str]:
+        """What is told beside the message, most of it about how it died."""
+        given = self.delivery.get("MessageAttributes", {})
+        return {name: value["StringValue"] for name, value in given.items() if "StringValue" in value}
+
+    @property
+    def attributes_of_its_own(self) -> dict[str, Any]:
+        """The message attributes it was sent with: those about its death are left out."""
+        given = self.delivery.get("MessageAttributes", {})
+        return {name: value for name, value in given.items() if name not in _OF_THE_DEATH}
 
     def document(self) -> dict[str, Any]:
         """For scripts and people."""
@@ -85,18 +93,33 @@ class DeadLetter:
             "sent_at": self.sent_at.isoformat(timespec="seconds"),
             "unreadable": self.unreadable,
             "reason": self.reason,
+            "attributes": self.attributes,
             "body": self.body,
         }
 
-    def resent(self, entry_id: str) -> "SendMessageBatchRequestEntryTypeDef":
-        """The same message once more: body and attributes, without what was added to it when it died."""
-        entry: SendMessageBatchRequestEntryTypeDef = {"Id": entry_id, "MessageBody": self.body}
-        kept = {name: value for name, value in self._attributes.items() if name not in _OF_THE_DEATH}
-        if kept:
-            entry["MessageAttributes"] = kept
-        if trace := self.delivery.get("Attributes", {}).get("AWSTraceHeader"):
-            entry["MessageSystemAttributes"] = {"AWSTraceHeader": {"DataType": "String", "StringValue": trace}}
-        return entry
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What an addressee answered: it has the message (a queue's new `message_id` for it), or `refused` says why not."""
+
+    letter: DeadLetter
+    message_id: str | None = None
+    refused: str | None = None
+
+
+class Addressee(Protocol):
+    """Whom dead letters were meant for."""
+
+    @property
+    def at_once(self) -> int:
+        """How many messages it takes while they are hidden from other readers, 1 to 10."""
+
+    def take(self, letters: Sequence[DeadLetter]) -> Iterator[Taken]:
+        """Hands the messages over once more, and says of each what became of it.
+
+        Raises:
+            Unreachable: there is no handing over; those not yet told of stay.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,25 +144,71 @@ class Selection:
 
 @dataclass(slots=True)
 class Replay:
-    """What a replay did. `left` says of each message that stays why it does."""
+    """What a replay did. `left` says of each message that stays why it does; so many of them its addressee `refused`.
 
+    A message that dies again while the replay runs is not handed over a second time: it is recognised by the id that SQS gave it
+    when it was sent, or, unreadable and kept anew by its consumer, by its body.
+    """
+
+    selection: Selection
     replayed: list[DeadLetter] = field(default_factory=list)
     left: list[tuple[DeadLetter, str]] = field(default_factory=list)
+    refused: int = 0
+    _decided: set[str] = field(default_factory=set)
+    _sent_ids: set[str] = field(default_factory=set)
+    _sent_bodies: set[bytes] = field(default_factory=set)
+
+    def choose(self, letters: Iterable[DeadLetter]) -> list[DeadLetter]:
+        """Those to hand over, of letters not seen before; it notes why the others stay."""
+        chosen: list[DeadLetter] = []
+        for letter in letters:
+            if letter.message_id in self._decided:
+                continue
+            self._decided.add(letter.message_id)
+            if self._came_back(letter):
+                why: str | None = "came back: it failed again"
+            else:
+                why = self.selection.why_not(letter) or ("beyond --limit" if self.full(besides=len(chosen)) else None)
+            if why is None:
+                chosen.append(letter)
+            else:
+                self.left.append((letter, why))
+        return chosen
+
+    def full(self, *, besides: int = 0) -> bool:
+        """Whether so many were handed over as were asked for."""
+        return self.selection.limit is not None and len(self.replayed) + besides >= self.selection.limit
+
+    def note(self, taken: Taken) -> bool:
+        """Keeps in mind what became of one; whether its addressee has it now."""
+        if taken.refused is not None:
+            self.left.append((taken.letter, taken.refused))
+            self.refused += 1
+            return False
+        self.replayed.append(taken.letter)
+        if taken.message_id is not None:
+            self._sent_ids.add(taken.message_id)
+            self._sent_bodies.add(_digest(taken.letter))
+        return True
+
+    def _came_back(self, letter: DeadLetter) -> bool:
+        return letter.message_id in self._sent_ids or (letter.unreadable and _digest(letter) in self._sent_bodies)
 
 
 @dataclass(frozen=True, slots=True)
 class DeadLetterQueue:
-    """The dead letters of one queue."""
+    """One dead-letter queue."""
 
     sqs: "SQSClient"
-    queue: Queue
+    url: str
+    addressee: Addressee
     wait_seconds: int = 1
 
     def count(self) -> int:
         """How many messages there are, about: those another reader holds right now included."""
         with told_plainly():
             found = self.sqs.get_queue_attributes(
-                QueueUrl=self.queue.dead_letters_url,
+                QueueUrl=self.url,
                 AttributeNames=["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"],
             )["Attributes"]
         return sum(int(value) for value in found.values())
@@ -165,59 +234,35 @@ class DeadLetterQueue:
         dry_run: bool = False,
         told: Callable[[DeadLetter], None] = lambda _letter: None,
     ) -> Replay:
-        """Sends the selected messages back to their queue, each once, and leaves the rest.
-
-        A message that dies again while the replay runs is not sent a second time: it is recognised by the id that SQS gave it
-        when it was sent, or, unreadable and kept anew by its consumer, by its body. A dry run sends nothing.
-        """
-        done = Replay()
+        """Hands the selected messages over, each once, and leaves the rest, and what is refused. A dry run hands nothing over."""
+        done = Replay(selection)
         held: dict[str, DeadLetter] = {}
-        decided: set[str] = set()
-        sent_ids: set[str] = set()
-        sent_bodies: set[bytes] = set()
         try:
-            for batch in self._batches():
+            for batch in self._batches(at_once=self.addressee.at_once):
                 held.update((letter.message_id, letter) for letter in batch)
-                chosen: list[DeadLetter] = []
-                for letter in batch:
-                    if letter.message_id in decided:
+                chosen = done.choose(batch)
+                for taken in map(Taken, chosen) if dry_run else self.addressee.take(chosen):
+                    if not done.note(taken):
                         continue
-                    decided.add(letter.message_id)
-                    why = selection.why_not(letter)
-                    if letter.message_id in sent_ids or (letter.unreadable and _digest(letter) in sent_bodies):
-                        why = "came back: it failed again"
-                    elif (
-                        why is None
-                        and selection.limit is not None
-                        and len(done.replayed) + len(chosen) >= selection.limit
-                    ):
-                        why = "beyond --limit"
-                    if why is None:
-                        chosen.append(letter)
-                    else:
-                        done.left.append((letter, why))
-                for letter, new_id in self._move(chosen) if not dry_run else ((letter, "") for letter in chosen):
                     if not dry_run:
-                        del held[letter.message_id]
-                    sent_ids.add(new_id)
-                    sent_bodies.add(_digest(letter))
-                    done.replayed.append(letter)
-                    told(letter)
-                if selection.limit is not None and len(done.replayed) >= selection.limit:
+                        self._delete(taken.letter)
+                        del held[taken.letter.message_id]
+                    told(taken.letter)
+                if done.full():
                     break
         finally:
             self._give_back(held.values())
         return done
 
-    def _batches(self, *, at_most: int | None = None) -> Iterator[list[DeadLetter]]:
+    def _batches(self, *, at_most: int | None = None, at_once: int = BATCH) -> Iterator[list[DeadLetter]]:
         """Receives until nothing new comes; what is received stays hidden from others for a while."""
         seen: set[str] = set()
         empty = 0
         while empty < _EMPTY_ANSWERS:
-            wanted = _BATCH if at_most is None else min(_BATCH, max(1, at_most - len(seen)))
+            wanted = at_once if at_most is None else min(at_once, max(1, at_most - len(seen)))
             with told_plainly():
                 answer = self.sqs.receive_message(
-                    QueueUrl=self.queue.dead_letters_url,
+                    QueueUrl=self.url,
                     MaxNumberOfMessages=wanted,
                     WaitTimeSeconds=self.wait_seconds,
                     VisibilityTimeout=_HIDDEN_SECONDS,
@@ -233,32 +278,15 @@ class DeadLetterQueue:
             if letters:
                 yield letters
 
-    def _move(self, letters: Sequence[DeadLetter]) -> Iterator[tuple[DeadLetter, str]]:
-        for group in _groups(letters):
-            by_id = {str(number): letter for number, letter in enumerate(group)}
-            with told_plainly():
-                answer = self.sqs.send_message_batch(
-                    QueueUrl=self.queue.url, Entries=[letter.resent(entry_id) for entry_id, letter in by_id.items()]
-                )
-            for entry in answer.get("Successful", []):
-                letter = by_id[entry["Id"]]
-                self._delete(letter)
-                yield letter, entry["MessageId"]
-            if failed := answer.get("Failed"):
-                msg = f"{len(failed)} messages were not taken by {self.queue.url}: {failed[0].get('Message') or failed[0]['Code']}"
-                raise Unreachable(msg, code=failed[0]["Code"])
-
     def _delete(self, letter: DeadLetter) -> None:
         with told_plainly():
-            self.sqs.delete_message(
-                QueueUrl=self.queue.dead_letters_url, ReceiptHandle=letter.delivery["ReceiptHandle"]
-            )
+            self.sqs.delete_message(QueueUrl=self.url, ReceiptHandle=letter.delivery["ReceiptHandle"])
 
     def _give_back(self, letters: Iterable[DeadLetter]) -> None:
         for letter in letters:
             with told_plainly(), suppress(*self._no_longer_held()):
                 self.sqs.change_message_visibility(
-                    QueueUrl=self.queue.dead_letters_url,
+                    QueueUrl=self.url,
                     ReceiptHandle=letter.delivery["ReceiptHandle"],
                     VisibilityTimeout=0,
                 )
@@ -270,17 +298,3 @@ class DeadLetterQueue:
 
 def _digest(letter: DeadLetter) -> bytes:
     return sha256(letter.body.encode()).digest()
-
-
-def _groups(letters: Sequence[DeadLetter]) -> Iterator[list[DeadLetter]]:
-    group: list[DeadLetter] = []
-    size = 0
-    for letter in letters:
-        length = len(letter.body.encode())
-        if group and size + length > _BATCH_BYTES:
-            yield group
-            group, size = [], 0
-        group.append(letter)
-        size += length
-    if group:
-        yield group

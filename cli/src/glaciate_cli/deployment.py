@@ -17,9 +17,13 @@ from glaciate_cli.errors import NotConfigured, Unreachable
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
+    from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_sqs import SQSClient
 
-QUEUES: Final = ("pack", "thaw", "unpack", "notify")
+# Dead-letter queues by name: `<stack>-<name>-dead-letters`. A test holds both lists to the templates.
+QUEUES: Final = ("pack", "thaw", "unpack", "notify")  # of queues
+FUNCTIONS: Final = ("archive-intake-schedule", "packer-launch", "restore-intake-sweep", "unpacker-launch")  # of calls
+LONGEST_CALL_SECONDS: Final = 300
 _LOCAL_JSON: Final = Path(".glaciate") / "local.json"
 _HELP: Final = (
     "No deployment found. Start the local cloud with `make up` (its .glaciate/local.json is looked for from the working "
@@ -37,6 +41,15 @@ class Queue:
 
 
 @dataclass(frozen=True, slots=True)
+class Function:
+    """A function, by its name in AWS, and the URL of the queue that holds the calls it never answered."""
+
+    name: str
+    function_name: str
+    dead_letters_url: str
+
+
+@dataclass(frozen=True, slots=True)
 class Deployment:
     """What is known of a deployment; what is not is asked of its CloudFormation stack when it is needed."""
 
@@ -45,6 +58,7 @@ class Deployment:
     project: str | None = None
     known_api_url: str | None = None
     known_queues: tuple[Queue, ...] = ()
+    known_functions: tuple[Function, ...] = ()
     endpoint_url: str | None = None
     stack: str | None = None
 
@@ -67,9 +81,25 @@ class Deployment:
         for queue in self.known_queues:
             if queue.name == name:
                 return queue
-        url, dead_letters = f"{name.capitalize()}QueueUrl", f"{name.capitalize()}DeadLettersUrl"
+        url, dead_letters = queue_outputs(name)
         outputs = self._outputs(url, dead_letters)
         return Queue(name, outputs[url], outputs[dead_letters])
+
+    def function(self, name: str) -> Function:
+        """The function of that name.
+
+        Raises:
+            NotConfigured: neither known nor an output of the stack.
+        """
+        for function in self.known_functions:
+            if function.name == name:
+                return function
+        if self.known_queues:
+            msg = f"local.json does not name {name}: `make down` and `make up` write it anew."
+            raise NotConfigured(msg)
+        function_name, dead_letters = function_outputs(name)
+        outputs = self._outputs(function_name, dead_letters)
+        return Function(name, outputs[function_name], outputs[dead_letters])
 
     def credentials(self) -> Credentials:
         """The caller's credentials; they renew themselves where they expire.
@@ -89,8 +119,18 @@ class Deployment:
         self.credentials()
         return cast("SQSClient", self.session.create_client("sqs", **self._client_options()))
 
-    def _client_options(self) -> dict[str, Any]:
-        config = Config(connect_timeout=5, read_timeout=30, retries={"mode": "standard", "total_max_attempts": 4})
+    def functions(self) -> "LambdaClient":
+        """Lambda with the caller's own credentials; it waits as long as the longest function may take."""
+        self.credentials()
+        options = self._client_options(read_timeout_seconds=LONGEST_CALL_SECONDS + 30)
+        return cast("LambdaClient", self.session.create_client("lambda", **options))
+
+    def _client_options(self, *, read_timeout_seconds: int = 30) -> dict[str, Any]:
+        config = Config(
+            connect_timeout=5,
+            read_timeout=read_timeout_seconds,
+            retries={"mode": "standard", "total_max_attempts": 4},
+        )
         return {"region_name": self.region, "endpoint_url": self.endpoint_url, "config": config}
 
     def _outputs(self, *wanted: str) -> Mapping[str, str]:
@@ -103,9 +143,23 @@ class Deployment:
             described = client.describe_stacks(StackName=self.stack)["Stacks"][0]
         outputs = {output["OutputKey"]: output["OutputValue"] for output in described.get("Outputs", [])}
         if missing := [name for name in wanted if name not in outputs]:
-            msg = f"Stack {self.stack} has no output {', '.join(missing)}: is it Glaciate's?"
+            msg = f"Stack {self.stack} has no output {', '.join(missing)}: is it Glaciate's, and of this version?"
             raise NotConfigured(msg)
         return outputs
+
+
+def queue_outputs(name: str) -> tuple[str, str]:
+    """The stack's outputs with a queue's URL, and with that of its dead letters."""
+    return f"{_titled(name)}QueueUrl", f"{_titled(name)}DeadLettersUrl"
+
+
+def function_outputs(name: str) -> tuple[str, str]:
+    """The stack's outputs with a function's name, and with the URL of its dead letters."""
+    return f"{_titled(name)}Function", f"{_titled(name)}DeadLettersUrl"
+
+
+def _titled(name: str) -> str:
+    return "".join(part.capitalize() for part in name.split("-"))
 
 
 @contextmanager
@@ -155,6 +209,10 @@ def _local(path: Path, env: Mapping[str, str]) -> Deployment:
             project=env.get("GLACIATE_PROJECT") or found["project"],
             known_api_url=found["api_url"],
             known_queues=tuple(Queue(name, urls[name], urls[f"{name}_dlq"]) for name in QUEUES),
+            known_functions=tuple(
+                Function(name, function["name"], function["dlq"])
+                for name, function in found.get("functions", {}).items()
+            ),
             endpoint_url=found["aws_endpoint_url"],
         )
     except FileNotFoundError as error:

@@ -1,6 +1,7 @@
 """Dead letters: looking, and replaying each message once, over SQS as moto plays it."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,8 +14,9 @@ from glaciate.contracts import read_body
 from glaciate.events import EVENTS
 from glaciate.messages import COMMANDS
 from glaciate.outbox import SqsDeadLetters
-from glaciate_cli import deployment
+from glaciate_cli.addressees import AddressedQueue
 from glaciate_cli.dead_letters import DeadLetterQueue, Selection
+from glaciate_cli.deployment import FUNCTIONS
 from glaciate_cli.main import main
 
 THAW = '{"type":"ThawFiles.v1","correlation_id":"c","request_id":"r-1"}'
@@ -25,7 +27,7 @@ PLAN = '{"type":"PlanArchives.v1","correlation_id":"c","job_id":"j"}'
 
 @pytest.fixture
 def letters(queue: Queue) -> DeadLetterQueue:
-    return DeadLetterQueue(queue.sqs, deployment.Queue("thaw", queue.url, queue.dead_letters_url), wait_seconds=0)
+    return DeadLetterQueue(queue.sqs, queue.dead_letters_url, AddressedQueue(queue.sqs, queue.url), wait_seconds=0)
 
 
 def die(queue: Queue, *bodies: str) -> None:
@@ -204,7 +206,12 @@ def glaciate(queue: Queue, tmp_path: Path) -> Command:
     urls |= {f"{name}_dlq": queue.sqs.create_queue(QueueName=f"{name}-dead")["QueueUrl"] for name in tuple(urls)}
     urls["thaw_dlq"] = queue.dead_letters_url
     path = tmp_path / "local.json"
-    path.write_text(json.dumps(LOCAL | {"aws_endpoint_url": "https://sqs.us-east-1.amazonaws.com", "queues": urls}))
+    functions = {
+        name: {"name": f"glaciate-{name}", "dlq": queue.sqs.create_queue(QueueName=f"{name}-dead")["QueueUrl"]}
+        for name in FUNCTIONS
+    }
+    there = {"aws_endpoint_url": "https://sqs.us-east-1.amazonaws.com", "queues": urls, "functions": functions}
+    path.write_text(json.dumps(LOCAL | there))
 
     def run(*arguments: str) -> Result:
         return CliRunner().invoke(main, [*arguments, "--local-json", str(path)], catch_exceptions=False)
@@ -224,6 +231,21 @@ def test_the_list_shows_each_queue_its_messages_and_why_they_are_there(queue: Qu
     rows = [line.split("\t") for line in result.stdout.splitlines() if line.count("\t") == 4]
     assert [row[2] for row in rows] == ["message", "ThawFiles.v1", "unreadable"]
     assert rows[2][3:] == ["'Nonsense' is not a message", '{"type":"Nonsense"}']
+    assert re.search(r"^The oldest was sent \d+ s ago\.$", result.stdout, re.MULTILINE)
+    assert {line.partition(":")[0] for line in result.stdout.splitlines() if line.endswith(" messages")} == {
+        *("pack", "thaw", "unpack", "notify"),
+        *FUNCTIONS,
+    }
+
+
+def test_the_list_says_that_it_shows_a_part_only(queue: Queue, glaciate: Command) -> None:
+    die(queue, *[THAW] * 3)
+
+    result = glaciate("dlq", "list", "thaw", "--limit", "2")
+
+    assert re.search(
+        r"^The oldest of these was sent \d+ s ago\. 1 more; --limit shows more\.$", result.stdout, re.MULTILINE
+    )
 
 
 def test_the_list_is_one_document_for_scripts(queue: Queue, glaciate: Command) -> None:
@@ -233,6 +255,20 @@ def test_the_list_is_one_document_for_scripts(queue: Queue, glaciate: Command) -
 
     assert [(entry["queue"], entry["count"]) for entry in listed] == [("thaw", 1), ("pack", 0)]
     assert listed[0]["messages"][0]["body"] == THAW
+    assert listed[0]["oldest_sent_at"] == listed[0]["messages"][0]["sent_at"]
+    assert listed[1]["oldest_sent_at"] is None
+
+
+def test_a_local_cloud_of_an_older_version_says_what_to_do(glaciate: Command, tmp_path: Path) -> None:
+    path = tmp_path / "local.json"
+    path.write_text(
+        json.dumps({key: value for key, value in json.loads(path.read_text()).items() if key != "functions"})
+    )
+
+    result = glaciate("dlq", "replay", "packer-launch")
+
+    assert result.exit_code == 5
+    assert "make up" in result.stderr
 
 
 def test_replay_says_what_went_and_what_stayed(queue: Queue, glaciate: Command) -> None:

@@ -15,6 +15,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 from glaciate.projects import Project, ProjectsDocument
+from glaciate_cli.deployment import FUNCTIONS, QUEUES, function_outputs, queue_outputs
 from glaciate_local.cloud import CloudFailed, Server, one_at_a_time, running_server, start
 from glaciate_local.deploy import STACK, deploy
 from glaciate_local.settings import REGION, ROOT, LocalSettings, SettingIsWrong
@@ -25,16 +26,6 @@ USER = "glaciate-local"
 NOTIFICATIONS = "glaciate-local-notifications"
 TEMPLATE = ROOT / "infra" / "template.yaml"
 HEALTHY_SECONDS = 90.0
-QUEUES = {
-    "pack": "PackQueueUrl",
-    "pack_dlq": "PackDeadLettersUrl",
-    "thaw": "ThawQueueUrl",
-    "thaw_dlq": "ThawDeadLettersUrl",
-    "unpack": "UnpackQueueUrl",
-    "unpack_dlq": "UnpackDeadLettersUrl",
-    "notify": "NotifyQueueUrl",
-    "notify_dlq": "NotifyDeadLettersUrl",
-}
 TABLES = {"files": "FilesTable", "archives": "ArchivesTable", "jobs": "JobsTable"}
 BUCKETS = {"vault": "VaultBucket", "work": "WorkBucket", "restore": "RestoreBucket"}
 
@@ -83,7 +74,10 @@ def api_url(server: Server, api_id: str) -> str:
 
 def contract(settings: LocalSettings, server: Server, outputs: Mapping[str, str]) -> dict[str, Any]:
     """The content of `local.json`; raises CloudFailed naming the outputs that the stack lacks."""
-    wanted = {"ApiId", "TopicArn", *BUCKETS.values(), *QUEUES.values(), *TABLES.values()}
+    queues = {name: queue_outputs(name) for name in QUEUES}
+    functions = {name: function_outputs(name) for name in FUNCTIONS}
+    wanted = {"ApiId", "TopicArn", *BUCKETS.values(), *TABLES.values()}
+    wanted.update(*queues.values(), *functions.values())
     if missing := sorted(wanted - set(outputs)):
         raise CloudFailed(f"the stack has no output {', '.join(missing)}")
     access_key_id, secret_access_key = user_key(settings, server)
@@ -94,7 +88,15 @@ def contract(settings: LocalSettings, server: Server, outputs: Mapping[str, str]
         "access_key_id": access_key_id,
         "secret_access_key": secret_access_key,
         "buckets": {"source": SOURCE_BUCKET} | {name: outputs[output] for name, output in BUCKETS.items()},
-        "queues": {name: outputs[output] for name, output in QUEUES.items()},
+        "queues": {
+            key: outputs[output]
+            for name, (url, dead_letters) in queues.items()
+            for key, output in ((name, url), (f"{name}_dlq", dead_letters))
+        },
+        "functions": {
+            name: {"name": outputs[function], "dlq": outputs[dead_letters]}
+            for name, (function, dead_letters) in functions.items()
+        },
         "tables": {name: outputs[output] for name, output in TABLES.items()},
         "topic_arn": outputs["TopicArn"],
         "notifications_url": notifications_of(server, outputs["TopicArn"]),

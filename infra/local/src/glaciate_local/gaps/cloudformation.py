@@ -7,7 +7,7 @@ from typing import Any
 
 import botocore.session
 from botocore.model import ServiceModel
-from ministack.services import batch
+from ministack.services import batch, lambda_svc
 from ministack.services import cloudformation as stacks_state
 from ministack.services.cloudformation import engine, provisioners
 
@@ -207,7 +207,31 @@ def keep_attributes_of_unchanged_resources(_: LocalSettings) -> None:
     provisioners._update_resource = update
 
 
+def give_functions_their_dead_letters(_: LocalSettings) -> None:
+    """Let a template's function have its DeadLetterConfig; MiniStack takes it from the API only."""
+    handlers = provisioners._RESOURCE_HANDLERS["AWS::Lambda::Function"]
+    create_alone, update_alone = handlers["create"], handlers["update"]
+
+    def configured(created: Provisioned, properties: Properties) -> Provisioned:
+        name, _ = created
+        lambda_svc._functions[name]["config"]["DeadLetterConfig"] = properties.get("DeadLetterConfig") or {}
+        return created
+
+    def create(logical_id: str, properties: Properties, stack: str) -> Provisioned:
+        return configured(create_alone(logical_id, properties, stack), properties)
+
+    def update(physical_id: str, old: Properties, new: Properties, *stack_and_logical_id: str) -> Provisioned:
+        return configured(update_alone(physical_id, old, new, *stack_and_logical_id), new)
+
+    handlers |= {"create": create, "update": update}
+
+
 GAPS = (
+    Gap(
+        "dead letters of functions in templates",
+        "gives a function the DeadLetterConfig that its template names",
+        give_functions_their_dead_letters,
+    ),
     Gap(
         "batch resources in templates",
         "creates compute environments, job queues and definitions",

@@ -9,8 +9,8 @@ from zoneinfo import ZoneInfo
 from ministack.core.arn import parse_arn
 from ministack.services import batch, eventbridge, lambda_svc, scheduler, sns, sqs
 
+from glaciate_local.gaps.burying import bury
 from glaciate_local.gaps.gap import Gap
-from glaciate_local.gaps.on_loop import on_loop
 from glaciate_local.gaps.rights import policy_allows, role_lacks
 from glaciate_local.settings import LocalSettings
 
@@ -111,31 +111,25 @@ def deliver_or_bury(_: LocalSettings) -> None:
                 given = json.loads(eventbridge._apply_input_transformer(target["InputTransformer"], rule, view))
             submit_job(target, given)
         except CannotDeliver as failure:
-            bury(target, rule, view.event_with_detail(), failure)
+            bury_event(target, rule, view.event_with_detail(), failure)
 
     eventbridge._invoke_target = invoke
 
 
-@on_loop
-def bury(target: Target, rule: dict[str, Any], event: Any, failure: CannotDeliver) -> None:
-    """The undelivered event in the dead-letter queue, with the attributes EventBridge adds."""
+def bury_event(target: Target, rule: dict[str, Any], event: Any, failure: CannotDeliver) -> None:
+    """The undelivered event in the dead-letter queue; of a schedule what it would have sent. With the attributes that AWS adds."""
     arn = (target.get("DeadLetterConfig") or {}).get("Arn")
-    queue = sqs._queue_by_arn(arn) if arn else None
     code, why = failure.args
     eventbridge.logger.warning("%s of rule %s not delivered: %s %s", target["Arn"], rule.get("Name"), code, why)
-    if queue is None or may_not_send(target, rule, str(arn)):
+    if not arn or sqs._queue_by_arn(arn) is None or may_not_send(target, rule, arn):
         eventbridge.logger.warning("and no dead-letter queue takes it: the event is lost, as on AWS")
         return
-    told = {
-        "RULE_ARN": rule.get("Arn", ""),
-        "TARGET_ARN": target["Arn"],
-        "ERROR_CODE": code,
-        "ERROR_MESSAGE": why,
-        "RETRY_ATTEMPTS": "0",
-    }
-    attributes = {name: {"DataType": "String", "StringValue": value} for name, value in told.items()}
-    eventbridge._dispatch_to_sqs(parse_arn(arn), json.dumps(event))
-    queue["messages"][-1] |= {"message_attributes": attributes, "md5_attrs": sqs._md5_msg_attrs(attributes)}
+    told = {"TARGET_ARN": target["Arn"], "ERROR_CODE": code, "ERROR_MESSAGE": why, "RETRY_ATTEMPTS": "0"}
+    if sender_of(rule) == EVENTS:
+        bury(arn, json.dumps(event), told | {"RULE_ARN": rule.get("Arn", "")})
+        return
+    told |= {"SCHEDULE_ARN": rule["Arn"], "SCHEDULED_TIME": event["time"], "EXECUTION_ID": event["id"]}
+    bury(arn, target.get("Input") or json.dumps(event), told | {"IS_PAYLOAD_TRUNCATED": "false"})
 
 
 def say_when_it_was_scheduled(_: LocalSettings) -> None:

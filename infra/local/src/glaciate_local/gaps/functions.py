@@ -1,6 +1,7 @@
 """Lambda functions that see what they see on AWS, their bundle, and start without unpacking it each time."""
 
 import hashlib
+import json
 import os
 import shutil
 import time
@@ -11,14 +12,18 @@ from pathlib import Path
 from typing import Any, Self
 
 from ministack.core import lambda_runtime
-from ministack.services import lambda_svc
+from ministack.core.responses import new_uuid
+from ministack.services import eventbridge, lambda_svc, sqs
 
 from glaciate_local.gaps.batch_jobs import command_folder
+from glaciate_local.gaps.burying import bury
 from glaciate_local.gaps.gap import Gap
+from glaciate_local.gaps.rights import role_lacks
 from glaciate_local.settings import LocalSettings
 
 KEPT_BUNDLES = 10
 KEPT_SECONDS = 3 * 60 * 60
+DLQ_MESSAGE_LENGTH = 1024
 
 
 def import_from_the_bundle_only(settings: LocalSettings) -> None:
@@ -92,7 +97,40 @@ def write_logs(settings: LocalSettings) -> None:
     lambda_svc._emit_lambda_logs = emit
 
 
+def bury_events(_: LocalSettings) -> None:
+    """Put an asynchronous call that failed for good into the function's dead-letter queue as it was, with why beside it.
+
+    MiniStack puts there what an on-failure destination gets; and what rules and schedules call, it calls once.
+    """
+    route_alone = lambda_svc._route_async_failure
+
+    def route(target_arn: str, name: str, event: dict[str, Any], result: dict[str, Any]) -> None:
+        config = lambda_svc._functions[name]["config"]
+        if (config.get("DeadLetterConfig") or {}).get("TargetArn") != target_arn or sqs._queue_by_arn(
+            target_arn
+        ) is None:
+            route_alone(target_arn, name, event, result)
+            return
+        lack = role_lacks(config["Role"], service="lambda.amazonaws.com", action="sqs:SendMessage", resource=target_arn)
+        if lack:
+            lambda_svc.logger.warning("a call of %s failed for good and is lost, as on AWS: %s", name, lack)
+            return
+        said = result.get("body")
+        why = said.get("errorMessage", "") if isinstance(said, dict) else str(said or "")
+        told = {"RequestID": new_uuid(), "ErrorCode": "200", "ErrorMessage": why[:DLQ_MESSAGE_LENGTH]}
+        bury(target_arn, json.dumps(event), told)
+
+    def call(arn: str, payload: str) -> None:
+        function, config, _ = lambda_svc._get_func_record_for_ref(arn)
+        record = lambda_svc._execution_record_for_config(function, config)
+        lambda_svc.invoke_async_with_retry(record, json.loads(payload))
+
+    lambda_svc._route_async_failure = route
+    eventbridge._dispatch_to_lambda = call
+
+
 GAPS = (
+    Gap("dead letters of functions", "tries asynchronous calls three times, keeps the event, says why", bury_events),
     Gap("functions import their bundle", "has only the bundle and the runtime's own", import_from_the_bundle_only),
     Gap("fast cold starts", "starts a function of 50 MB in a second or two", unpack_once),
 )
