@@ -49,7 +49,7 @@ def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.fixture
 def ledger() -> RestoreLedger:
     documents = S3PartDocuments(boto3.client("s3"), "work")
-    return RestoreLedger(documents, restored_days=7, now=lambda: NOW, pause=lambda _seconds: None)
+    return RestoreLedger(documents, restored_days=7, kept_days=90, now=lambda: NOW, pause=lambda _seconds: None)
 
 
 def record_request(request_id: RequestId = REQUEST, **fields: Any) -> None:
@@ -305,6 +305,7 @@ def test_a_request_whose_parts_are_not_all_recorded_is_not_closed(ledger: Restor
 def test_the_last_part_closes_the_request_and_tells_where_the_files_are(ledger: RestoreLedger) -> None:
     record_request()
     record_part()
+    ledger.begin_unpacking(REQUEST, ARCHIVE, readable_until=None)
     complete(ledger)
 
     event = ledger.close_if_last(REQUEST)
@@ -316,6 +317,21 @@ def test_the_last_part_closes_the_request_and_tells_where_the_files_are(ledger: 
     assert event.failures == ()
     row = request_row()
     assert (row.state, row.finished_at) == (RequestState.COMPLETED, NOW)
+
+
+def test_a_request_of_more_parts_than_a_transaction_takes_lets_go_of_them_all(ledger: RestoreLedger) -> None:
+    record_request(state=RequestState.COMPLETED, finished_at=NOW)
+    record_part()
+    with PartRow.batch_write() as batch:
+        for number in range(120):
+            part = PartRow.get(REQUEST, part_item(ARCHIVE))
+            part.item = part_item(ArchiveId(f"{number:016}"))
+            batch.save(part)
+
+    ledger.mark_announced(REQUEST)
+
+    rows = list(PartRow.query(REQUEST, PartRow.item.startswith("part#")))
+    assert (len(rows), {row.expires_at for row in rows}) == (121, {NOW + timedelta(days=90)})
 
 
 def test_the_event_is_given_again_until_it_is_announced(ledger: RestoreLedger) -> None:

@@ -28,6 +28,7 @@ from restore_intake.application.accepting import AcceptRestore, QuoteRestore
 from restore_intake.application.describing import CancelRestore, DescribeRestore, ListRestores
 from restore_intake.application.finding import FindWanted
 from restore_intake.application.listing import ListFiles
+from restore_intake.application.reminding import RemindOfExpiry
 from restore_intake.application.thawing import (
     CloseRequest,
     EndCancelled,
@@ -149,7 +150,7 @@ def restore_world() -> Iterator[World]:
         queue_url = sqs.create_queue(QueueName="thaw")["QueueUrl"]
         queue = Gate(SqsCommandQueue(sqs, queue_url))
         documents = S3PartDocuments(boto3.client("s3"), "work")
-        ledger = RestoreLedger(documents, restored_days=14, now=s3.clock, pause=lambda _seconds: None)
+        ledger = RestoreLedger(documents, restored_days=14, kept_days=90, now=s3.clock, pause=lambda _seconds: None)
         requests = DynamoRequests(ledger)
         catalogs = S3Catalogs(s3, "vault-bucket")
         index = DynamoIndex(catalogs)
@@ -175,7 +176,17 @@ def restore_world() -> Iterator[World]:
             cancel=CancelRestore(requests, end_cancelled, queue),
             list_files=ListFiles(projects, index, catalogs, vault, s3.clock),
             thaw_files=ThawFilesOfRequest(requests, resolve, thaw, end_cancelled, close, queue, bus),
-            sweep=Sweep(requests, ledger, thaw, end_cancelled, close, queue, s3.clock, LOOK_AFTER),
+            sweep=Sweep(
+                requests,
+                ledger,
+                thaw,
+                end_cancelled,
+                close,
+                RemindOfExpiry(requests, bus, s3.clock),
+                queue,
+                s3.clock,
+                LOOK_AFTER,
+            ),
             ledger=ledger,
             requests=requests,
             index=index,

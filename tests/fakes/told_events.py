@@ -3,7 +3,14 @@
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from glaciate.events import ArchiveJobCompleted, FailedFile, Outcome, RestoreAccepted, RestoreCompleted
+from glaciate.events import (
+    ArchiveJobCompleted,
+    FailedFile,
+    Outcome,
+    RestoreAccepted,
+    RestoreCompleted,
+    RestoreExpiryApproached,
+)
 
 TOPIC: Final = "arn:aws:sns:us-east-1:123456789012:glaciate"
 API: Final = "https://abc123.execute-api.us-east-1.amazonaws.com/live"
@@ -63,6 +70,22 @@ def restore_ended(outcome: Outcome = Outcome.COMPLETED, **fields: Any) -> Restor
         "status_url": f"{API}/restore/r-1n4a0a02swe6",
     }
     return RestoreCompleted(**known | fields)
+
+
+def restored_files_expire(**fields: Any) -> RestoreExpiryApproached:
+    """The files of a restore expire within a day."""
+    known: dict[str, Any] = {
+        "correlation_id": "trail-2",
+        "request_id": "r-1n4a0a02swe6",
+        "project": "demo",
+        "topic_arn": TOPIC,
+        "restored": 1_002,
+        "wanted": "logs/2026/*",
+        "location": "s3://restored-bucket/demo/r-1n4a0a02swe6/",
+        "available_until": datetime(2026, 7, 9, tzinfo=UTC),
+        "status_url": f"{API}/restore/r-1n4a0a02swe6",
+    }
+    return RestoreExpiryApproached(**known | fields)
 
 
 def failures(number: int) -> tuple[FailedFile, ...]:

@@ -135,6 +135,23 @@ class RestoreCompleted(Event):
     status_url: str | None = None
 
 
+class RestoreExpiryApproached(Event):
+    """The restored files of an ended request expire within a day."""
+
+    name: ClassVar[str] = "RestoreExpiryApproached.v1"
+    producers: ClassVar[tuple[str, ...]] = ("restore-intake",)
+    consumers: ClassVar[tuple[str, ...]] = ("notifier",)
+
+    request_id: RequestId
+    project: ProjectName
+    topic_arn: str
+    restored: int
+    wanted: str = Field(max_length=1024)
+    location: str = Field(description="s3:// address under which the restored files lie")
+    available_until: datetime = Field(description="when the first of them expires")
+    status_url: str | None = None
+
+
 class ObjectRestoreCompleted(ForeignEvent):
     """S3 has made a readable copy of an archive (EventBridge, `aws.s3`, at least once and in any order)."""
 
@@ -165,5 +182,6 @@ EVENTS: tuple[type[Contract], ...] = (
     RestoreAccepted,
     ArchiveReadable,
     RestoreCompleted,
+    RestoreExpiryApproached,
     ObjectRestoreCompleted,
 )

@@ -1,7 +1,7 @@
 """Identifiers, and where things are kept: every name that two services must agree on is made here."""
 
 import secrets
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final, NewType
 
 ProjectName = NewType("ProjectName", str)
@@ -65,6 +65,14 @@ def new_request_id(now: datetime) -> RequestId:
 def is_request_id(text: str) -> bool:
     """Whether an id names a restore request rather than an archive job."""
     return text.startswith(_REQUEST_PREFIX)
+
+
+def accepted_at_of(request_id: RequestId) -> datetime | None:
+    """When a request of that id was accepted, to the second; None for a text that is no request's id."""
+    text = request_id.removeprefix(_REQUEST_PREFIX)
+    if not is_request_id(request_id) or not is_job_id(text):
+        return None
+    return datetime.fromtimestamp(decode_number(text[:_TIME_WIDTH]), UTC)
 
 
 def is_job_id(text: str) -> bool:

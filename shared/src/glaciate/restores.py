@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from itertools import islice
 from typing import TYPE_CHECKING, Final, Protocol
 
 from botocore.exceptions import ClientError
@@ -22,9 +23,12 @@ from glaciate.events import FailedFile, Outcome, RestoreCompleted
 from glaciate.names import ArchiveId, ProjectName, RequestId, part_key, part_result_key
 from glaciate.parts import FileResult, WantedFile, read_results, read_wanted, write_results, write_wanted
 from glaciate.tables import (
+    EXPIRING_ITEM,
+    EXPIRING_LIST,
     PART_PREFIX,
     REQUEST_ITEM,
     WAITING_LIST,
+    ExpiringRow,
     PartRow,
     RequestRow,
     WaiterRow,
@@ -39,6 +43,8 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 MAX_FAILURES_TOLD: Final = 20  # as many as the event carries
+TOLD_BEFORE_EXPIRY: Final = timedelta(days=1)
+_MAX_UPDATES: Final = 100  # DynamoDB's limit of a transaction
 _ATTEMPTS: Final = 6
 _FIRST_PAUSE_SECONDS: Final = 0.05
 
@@ -102,6 +108,7 @@ class Part:
     readable_until: datetime | None = None
     reason: str | None = None
     wanted_bytes: int = 0
+    available_until: datetime | None = None  # when its restored files expire
     paid_tier: str | None = None  # where this part's asking began a thaw: by which tier, and of how many bytes
     paid_bytes: int = 0
 
@@ -186,6 +193,7 @@ def read_part(row: PartRow) -> Part:
         readable_until=row.readable_until,
         reason=row.reason,
         wanted_bytes=int(row.wanted_bytes or 0),
+        available_until=row.available_until,
         paid_tier=row.paid_tier,
         paid_bytes=int(row.paid_bytes or 0),
     )
@@ -199,11 +207,13 @@ def _now() -> datetime:
 class RestoreLedger:
     """The moves that more than one service makes; the jobs table must be bound (`glaciate.tables.bind`).
 
-    `restored_days` is how long the restore bucket keeps what is put there; None: until somebody deletes it.
+    `restored_days` is how long the restore bucket keeps what is put there; None: until somebody deletes it. `kept_days` is how long
+    the rows of an ended request are kept after its files have expired, or after its end where they do not; None: for good.
     """
 
     documents: PartDocuments
     restored_days: int | None = None
+    kept_days: int | None = None
     now: Callable[[], datetime] = field(default=_now)
     pause: Callable[[float], None] = field(default=time.sleep)
 
@@ -229,6 +239,8 @@ class RestoreLedger:
         moves: list[Action] = [PartRow.state.set(PartState.UNPACKING)]
         if readable_until is not None:
             moves.append(PartRow.readable_until.set(readable_until))
+        if self.restored_days is not None:  # every file is written after this moment, or written again
+            moves.append(PartRow.available_until.set(_midnight_after(self.now() + timedelta(days=self.restored_days))))
         row = PartRow(request_id, part_item(archive_id))
         if not conditionally(lambda: row.update(actions=moves, condition=it_has_not_ended)):
             return None
@@ -338,14 +350,24 @@ class RestoreLedger:
         row = RequestRow.get(request_id, REQUEST_ITEM, consistent_read=True)
         if not row.resolved or int(row.parts_ended) < int(row.parts):
             return None
+        if row.announced:
+            return None
         if not RequestState(row.state).ended:
             self._close(row)
-            row = RequestRow.get(request_id, REQUEST_ITEM, consistent_read=True)
+        elif row.available_until is None and int(row.restored):  # cancelled, after something had come
+            self._say_first_expiry(row)
+        row = RequestRow.get(request_id, REQUEST_ITEM, consistent_read=True)
         return None if row.announced else self._completed(row)
 
     def mark_announced(self, request_id: RequestId) -> None:
-        """Says that the request's last event is on the bus, and lets go of the request: nobody needs to look at it any more."""
-        RequestRow(request_id, REQUEST_ITEM).update([RequestRow.announced.set(True)])
+        """Says that the request's last event is on the bus, until when its rows are kept, and lets go of the request.
+
+        Nobody needs to look at it any more. Whoever dies half-way leaves it on the waiting list, and the sweeper calls this again.
+        """
+        row = RequestRow(request_id, REQUEST_ITEM)
+        row.update([RequestRow.announced.set(True)])
+        if self.kept_days is not None:
+            self._keep_until(row, (row.available_until or row.finished_at) + timedelta(days=self.kept_days))
         WaiterRow(request_waiting_key(request_id), request_id).delete()
 
     def transact(self, fill: Callable[[TransactWrite], None]) -> bool:
@@ -377,14 +399,52 @@ class RestoreLedger:
         return not RequestState(row.state).ended
 
     def _close(self, row: RequestRow) -> None:
+        """Ends a request and, in the same transaction, notes when to tell that its files will expire.
+
+        Where they stay a day or less, the message of the end itself says until when, and no other follows.
+        """
         now = self.now()
         nobody_has_ended_it = RequestRow.state.is_in(*LIVE_REQUEST)
         moves: list[Action] = [RequestRow.state.set(_outcome(row)), RequestRow.finished_at.set(now)]
         if not int(row.parts):
             moves.append(RequestRow.reason.set("no archive holds what was asked for"))
-        if self.restored_days is not None and int(row.restored):
-            moves.append(RequestRow.available_until.set(_midnight_after(now + timedelta(days=self.restored_days))))
-        conditionally(lambda: row.update(actions=moves, condition=nobody_has_ended_it))
+        request_id = RequestId(row.id)
+        available_until = self._first_expiry(request_id) if int(row.restored) else None
+        if available_until is not None:
+            moves.append(RequestRow.available_until.set(available_until))
+
+        def close(transaction: TransactWrite) -> None:
+            transaction.update(RequestRow(request_id, REQUEST_ITEM), actions=list(moves), condition=nobody_has_ended_it)
+            if available_until is not None and available_until - TOLD_BEFORE_EXPIRY > now:
+                transaction.save(_expiring(request_id, available_until))
+
+        self.transact(close)
+
+    def _say_first_expiry(self, row: RequestRow) -> None:
+        available_until = self._first_expiry(RequestId(row.id))
+        if available_until is not None:
+            row.update([RequestRow.available_until.set(available_until)])
+
+    def _first_expiry(self, request_id: RequestId) -> datetime | None:
+        """When the first of a request's restored files expires; None where they do not."""
+        it_restored_something = PartRow.restored > 0
+        rows = PartRow.query(request_id, PartRow.item.startswith(PART_PREFIX), filter_condition=it_restored_something)
+        return min((row.available_until for row in rows if row.available_until is not None), default=None)
+
+    def _keep_until(self, row: RequestRow, moment: datetime) -> None:
+        """Lets the rows of an ended request go at that moment: its parts, then itself."""
+        request_id = RequestId(row.id)
+        it_stays_for_good = PartRow.expires_at.does_not_exist()
+        parts = PartRow.query(request_id, PartRow.item.startswith(PART_PREFIX), filter_condition=it_stays_for_good)
+        items = iter([part.item for part in parts])
+        while chunk := tuple(islice(items, _MAX_UPDATES)):
+
+            def stamp(transaction: TransactWrite, chunk: tuple[str, ...] = chunk) -> None:
+                for item in chunk:
+                    transaction.update(PartRow(request_id, item), actions=[PartRow.expires_at.set(moment)])
+
+            self.transact(stamp)
+        row.update([RequestRow.expires_at.set(moment)])
 
     def _completed(self, row: RequestRow) -> RestoreCompleted:
         restored = int(row.restored)
@@ -431,6 +491,11 @@ def _outcome(row: RequestRow) -> RequestState:
     if not int(row.restored):
         return RequestState.FAILED
     return RequestState.PARTIAL if int(row.failed) or row.missing else RequestState.COMPLETED
+
+
+def _expiring(request_id: RequestId, available_until: datetime) -> ExpiringRow:
+    order = due_order(available_until - TOLD_BEFORE_EXPIRY, ArchiveId(""), request_id)
+    return ExpiringRow(request_id, EXPIRING_ITEM, list_key=EXPIRING_LIST, list_order=order, expires_at=available_until)
 
 
 def _midnight_after(moment: datetime) -> datetime:

@@ -5,6 +5,7 @@ archives  owner = project#bucket        range_id = first_key#archive_id         
 jobs      id = job or request id        item = job | request | part#<archive>      counters and states, moved conditionally
           id = waiting#<archive id>     item = <request id>                        who waits for an archive
           id = waiting#<request id>     item = <request id>                        a request whose end is not announced
+          id = <request id>             item = expiring                            its files will expire: people are to be told
           id = thaw#<archive id>        item = thaw                                the last thaw asked for
           id = running#project#bucket   item = # | <job id>                        a version, and the prefixes being archived
           id = job or request id        item = told#<event>#<outcome>              people were told so
@@ -216,7 +217,7 @@ class RequestRow(_JobsTable):
     accepted_at = UTCDateTimeAttribute()
     expected_by = UTCDateTimeAttribute(null=True)
     finished_at = UTCDateTimeAttribute(null=True)
-    available_until = UTCDateTimeAttribute(null=True)
+    available_until = UTCDateTimeAttribute(null=True)  # when the first of its files expires
     resolved = BooleanAttribute(default=False)  # every part is recorded
     resolved_to = UnicodeAttribute(null=True)  # how far, while a large prefix is being resolved
     acceptance_told = BooleanAttribute(default=False)  # the event of its acceptance is on the bus
@@ -254,6 +255,7 @@ class PartRow(_JobsTable):
     paid_bytes = NumberAttribute(null=True)  # and of how many bytes
     expected_by = UTCDateTimeAttribute(null=True)
     readable_until = UTCDateTimeAttribute(null=True)
+    available_until = UTCDateTimeAttribute(null=True)  # when the files expire that were written since it was last begun
     reason = UnicodeAttribute(null=True)
 
 
@@ -267,6 +269,17 @@ class WaiterRow(_JobsTable):
 
     listing = Listing()
     project = UnicodeAttribute()
+
+
+class ExpiringRow(_JobsTable):
+    """Restored files that will expire. Listed under `expiring` by when to tell; there until that is told, or no use any more."""
+
+    class Meta:
+        """Bound by `bind`."""
+
+        table_name = "unbound"
+
+    listing = Listing()
 
 
 class ThawRow(_JobsTable):
@@ -334,9 +347,25 @@ class ToldRow(_JobsTable):
 
 
 WAITING_LIST: Final = "waiting"
+EXPIRING_LIST: Final = "expiring"
+EXPIRING_ITEM: Final = "expiring"
 THAW_ITEM: Final = "thaw"
 RUNNING_VERSION_ITEM: Final = "#"  # sorts before every job id: read first
 UNSENT: Final = "unsent"
+
+
+_IN_JOBS: Final[tuple[type[Model], ...]] = (
+    JobRow,
+    RequestRow,
+    PartRow,
+    WaiterRow,
+    ExpiringRow,
+    ThawRow,
+    RunningRow,
+    UnsentRow,
+    FallbackRow,
+    ToldRow,
+)
 
 
 def jobs_connection() -> Connection:
@@ -398,7 +427,7 @@ def bind(*, files: str | None = None, archives: str | None = None, jobs: str | N
     for names, models in (
         (files, (FileRow,)),
         (archives, (ArchiveRow,)),
-        (jobs, (JobRow, RequestRow, PartRow, WaiterRow, ThawRow, RunningRow, UnsentRow, FallbackRow, ToldRow)),
+        (jobs, _IN_JOBS),
     ):
         if names is None:
             continue

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fakes.told_events import failures, job_ended, restore_accepted, restore_ended
+from fakes.told_events import failures, job_ended, restore_accepted, restore_ended, restored_files_expire
 from glaciate.events import FailedFile, Outcome
 from notifier.domain import TellableEvent, notice_of
 
@@ -40,6 +40,7 @@ CASES: dict[str, TellableEvent] = {
         available_until=None,
     ),
     "restore-cancelled": restore_ended(Outcome.CANCELLED, restored=500, reason="cancelled by the caller"),
+    "restore-expiring": restored_files_expire(),
 }
 
 
@@ -72,6 +73,7 @@ def _bytes(event: TellableEvent) -> int:
             failures=tuple(FailedFile(key="😀" * 1024, reason="\x00" * 5_000) for _ in range(100)),
         ),
         restore_accepted(wanted="é\r\n, " * 200),
+        restored_files_expire(wanted="é\r\n, " * 200),
     ],
 )
 def test_every_message_keeps_snss_limits(event: TellableEvent) -> None:

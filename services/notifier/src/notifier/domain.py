@@ -8,9 +8,16 @@ from typing import Final
 from pydantic_core import to_json
 
 from glaciate.contracts import Event
-from glaciate.events import ArchiveJobCompleted, FailedFile, Outcome, RestoreAccepted, RestoreCompleted
+from glaciate.events import (
+    ArchiveJobCompleted,
+    FailedFile,
+    Outcome,
+    RestoreAccepted,
+    RestoreCompleted,
+    RestoreExpiryApproached,
+)
 
-TellableEvent = ArchiveJobCompleted | RestoreAccepted | RestoreCompleted
+TellableEvent = ArchiveJobCompleted | RestoreAccepted | RestoreCompleted | RestoreExpiryApproached
 
 MAX_SUBJECT_CHARACTERS: Final = 99  # SNS: under 100, ASCII, no line breaks
 MAX_TEXT_BYTES: Final = 128 * 1024  # SNS: 256 KB with all attributes, so each takes less than half
@@ -41,6 +48,8 @@ def notice_of(event: TellableEvent) -> Notice:
             return _restore_accepted(event)
         case RestoreCompleted():
             return _restore_ended(event)
+        case RestoreExpiryApproached():
+            return _restored_files_expire(event)
 
 
 _JOB_HEADLINES: Final = {
@@ -134,6 +143,27 @@ def _restore_ended(event: RestoreCompleted) -> Notice:
         subject=_subject(f"{headline}: {event.project} {event.wanted}"),
         text=_text(sentence, facts, event.failures, failed=event.failed, more=look, trail=event.correlation_id),
         attributes=_attributes(event, about=event.request_id, project=event.project, outcome=event.outcome),
+        document=_document(event),
+    )
+
+
+def _restored_files_expire(event: RestoreExpiryApproached) -> Notice:
+    facts = (
+        ("Project", event.project),
+        ("Request", event.request_id),
+        ("Wanted", event.wanted),
+        ("Files", f"{event.restored:,} restored"),
+        ("Where", event.location),
+        ("Until", _moment(event.available_until)),
+    )
+    sentence = "The restored files expire soon. Copy what you still need; the archives keep everything, so that it can be restored again."
+    look = _whereabouts("Every file, and until when it is there", event.status_url, event.request_id)
+    return Notice(
+        about=event.request_id,
+        fact=event.name,
+        subject=_subject(f"Restored files expire soon: {event.project} {event.wanted}"),
+        text=_text(sentence, facts, more=look, trail=event.correlation_id),
+        attributes=_attributes(event, about=event.request_id, project=event.project, outcome="EXPIRING"),
         document=_document(event),
     )
 

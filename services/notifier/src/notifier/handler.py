@@ -5,7 +5,7 @@ from typing import Any
 from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from glaciate.events import ArchiveJobCompleted, RestoreAccepted, RestoreCompleted
+from glaciate.events import ArchiveJobCompleted, RestoreAccepted, RestoreCompleted, RestoreExpiryApproached
 from glaciate.lambda_queue import consume
 from glaciate.telemetry import entry_point
 from notifier import bootstrap
@@ -18,6 +18,11 @@ def notify(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureR
     return consume(
         event,
         context,
-        use_cases={ArchiveJobCompleted: tell, RestoreAccepted: tell, RestoreCompleted: tell},
+        use_cases={
+            ArchiveJobCompleted: tell,
+            RestoreAccepted: tell,
+            RestoreCompleted: tell,
+            RestoreExpiryApproached: tell,
+        },
         dead_letters=bootstrap.dead_letters(),
     )

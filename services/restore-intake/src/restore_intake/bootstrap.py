@@ -14,6 +14,7 @@ from restore_intake.application.accepting import AcceptRestore, QuoteRestore
 from restore_intake.application.describing import CancelRestore, DescribeRestore, ListRestores
 from restore_intake.application.finding import FindWanted
 from restore_intake.application.listing import ListFiles
+from restore_intake.application.reminding import RemindOfExpiry
 from restore_intake.application.thawing import (
     CloseRequest,
     EndCancelled,
@@ -56,7 +57,7 @@ def _documents(here: ApiSettings | ThawSettings) -> S3PartDocuments:
 
 def _ledger(here: ApiSettings | ThawSettings) -> RestoreLedger:
     _bind(here)
-    return RestoreLedger(_documents(here), here.restored_days)
+    return RestoreLedger(_documents(here), here.restored_days, here.kept_days)
 
 
 def _requests(here: ApiSettings | ThawSettings) -> DynamoRequests:
@@ -170,6 +171,7 @@ def sweep() -> Sweep:
         _thaw_part(),
         _end_cancelled(here),
         _close(here),
+        RemindOfExpiry(_requests(here), _bus(here), utc_now),
         _queue(here),
         utc_now,
         _look_after(here),

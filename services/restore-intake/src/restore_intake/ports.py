@@ -135,6 +135,9 @@ class Requests(Protocol):
     def look_again(self, waiter: Waiter, *, look_at: datetime) -> None:
         """Says when to look at something again, if it still waits."""
 
+    def forget(self, waiter: Waiter) -> None:
+        """Takes something off the list whose request or part is no longer kept."""
+
     def acceptance_told(self, request_id: RequestId) -> None:
         """Says that the event of its acceptance is on the bus."""
 
@@ -143,6 +146,12 @@ class Requests(Protocol):
 
     def due(self, now: datetime, *, limit: int) -> tuple[Waiter, ...]:
         """What is to be looked at by now, the longest overdue first."""
+
+    def expiring(self, now: datetime, *, limit: int) -> tuple[RequestId, ...]:
+        """The requests of which is to be told by now that their files will expire, the longest due first."""
+
+    def expiry_told(self, request_id: RequestId) -> None:
+        """Says that nothing is left to be told of it."""
 
     def last_thaw(self, archive_id: ArchiveId) -> Thaw | None:
         """The last thaw of an archive that we asked for."""

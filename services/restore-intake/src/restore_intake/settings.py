@@ -21,6 +21,7 @@ class ApiSettings(Settings):
     event_bus_name: str
     topic_arn: str
     restored_days: int | None = None  # how long the restore bucket's lifecycle keeps a file; empty: for good
+    kept_days: int | None = None  # how long an ended request is kept after its files have expired; empty: for good
     sweep_after_seconds: int = 900
 
 
@@ -37,5 +38,6 @@ class ThawSettings(Settings):
     thaw_dead_letters_url: str
     event_bus_name: str
     restored_days: int | None = None
+    kept_days: int | None = None
     sweep_after_seconds: int = 900  # past its expected time, a waiting part is looked at
     sweep_limit: int = 1000  # waiting parts looked at in one run

@@ -58,7 +58,7 @@ def worker() -> Worker:
     )
     unpack_archive = UnpackArchive(
         vault_bucket=settings.vault_bucket,
-        ledger=RestoreLedger(documents, restored_days=settings.restore_expiry_days),
+        ledger=RestoreLedger(documents, restored_days=settings.restore_expiry_days, kept_days=settings.kept_days),
         catalogs=S3Catalogs(vault_store),
         documents=documents,
         unpack=unpack_members,

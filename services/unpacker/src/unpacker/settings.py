@@ -31,6 +31,7 @@ class WorkerSettings(Settings):
     work_bucket: str
     restore_bucket: str
     restore_expiry_days: int = Field(default=7, ge=1)  # the lifecycle rule of the restore bucket
+    kept_days: int | None = Field(default=None, ge=1)  # an ended request, after its files have expired; none: for good
     visibility_seconds: int = 120
     idle_seconds: float = 60
     coalesce_gap_bytes: int = Field(default=16 * 1024, ge=0)  # members nearer than this are read in one GET

@@ -14,10 +14,13 @@ from glaciate.names import ArchiveId, ProjectName, RequestId
 from glaciate.requests import Tier
 from glaciate.restores import LIVE_REQUEST, Part, PartState, RequestState, RestoreLedger, conditionally, read_part
 from glaciate.tables import (
+    EXPIRING_ITEM,
+    EXPIRING_LIST,
     PART_PREFIX,
     REQUEST_ITEM,
     THAW_ITEM,
     WAITING_LIST,
+    ExpiringRow,
     PartRow,
     RequestRow,
     ThawRow,
@@ -57,11 +60,13 @@ class DynamoRequests:
         return self.ledger.transact(record)
 
     def get(self, request_id: RequestId) -> Request | None:
-        """A request as it stands."""
+        """A request as it stands; one whose time is over counts as gone, though DynamoDB may take days to remove it."""
         try:
-            return _request(RequestRow.get(request_id, REQUEST_ITEM, consistent_read=True))
+            row = RequestRow.get(request_id, REQUEST_ITEM, consistent_read=True)
         except RequestRow.DoesNotExist:
             return None
+        its_time_is_over = row.expires_at is not None and row.expires_at <= self.ledger.now()
+        return None if its_time_is_over else _request(row)
 
     def page(self, project: ProjectName, *, limit: int, before: RequestId | None) -> RequestPage:
         """The newest requests of a project: their ids sort by the time of acceptance."""
@@ -153,6 +158,11 @@ class DynamoRequests:
         moves: list[Action] = [WaiterRow.list_order.set(row.list_order), WaiterRow.list_key.set(WAITING_LIST)]
         conditionally(lambda: WaiterRow(row.id, row.item).update(moves, condition=it_waits))
 
+    def forget(self, waiter: Waiter) -> None:
+        """Takes something off the list whose request or part is no longer kept."""
+        key = waiting_key(waiter.archive_id) if waiter.archive_id else request_waiting_key(waiter.request_id)
+        WaiterRow(key, waiter.request_id).delete()
+
     def acceptance_told(self, request_id: RequestId) -> None:
         """Says that the event of its acceptance is on the bus."""
         RequestRow(request_id, REQUEST_ITEM).update([RequestRow.acceptance_told.set(True)])
@@ -172,6 +182,16 @@ class DynamoRequests:
         until = due_order(now, ArchiveId("~"), RequestId(""))
         rows = WaiterRow.listing.query(WAITING_LIST, WaiterRow.list_order <= until, limit=limit)
         return tuple(_read_waiter(row.list_order) for row in rows)
+
+    def expiring(self, now: datetime, *, limit: int) -> tuple[RequestId, ...]:
+        """The requests of which is to be told by now that their files will expire, the longest due first."""
+        until = due_order(now, ArchiveId("~"), RequestId(""))
+        rows = ExpiringRow.listing.query(EXPIRING_LIST, ExpiringRow.list_order <= until, limit=limit)
+        return tuple(_read_waiter(row.list_order).request_id for row in rows)
+
+    def expiry_told(self, request_id: RequestId) -> None:
+        """Says that nothing is left to be told of it."""
+        ExpiringRow(request_id, EXPIRING_ITEM).delete()
 
     def last_thaw(self, archive_id: ArchiveId) -> Thaw | None:
         """The last thaw of an archive that we asked for."""
@@ -228,6 +248,7 @@ def _request(row: RequestRow) -> Request:
         expected_by=row.expected_by,
         finished_at=row.finished_at,
         available_until=row.available_until,
+        kept_until=row.expires_at,
         resolved=bool(row.resolved),
         resolved_to=row.resolved_to,
         acceptance_told=bool(row.acceptance_told),

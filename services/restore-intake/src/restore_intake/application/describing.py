@@ -8,7 +8,7 @@ from typing import Any
 from glaciate.costs import ArchiveToRead, restore_estimate
 from glaciate.errors import conflict, invalid, not_found
 from glaciate.messages import ThawFiles
-from glaciate.names import ProjectName, RequestId
+from glaciate.names import ProjectName, RequestId, accepted_at_of
 from glaciate.outbox import CommandQueue
 from glaciate.parts import WantedFile
 from glaciate.requests import StorageClass, Tier
@@ -22,8 +22,20 @@ from restore_intake.ports import Projects, Requests
 def _require(requests: Requests, request_id: RequestId) -> Request:
     request = requests.get(request_id)
     if request is None:
-        raise not_found("RequestNotFound", f"there is no restore request {request_id}")
+        raise not_found("RequestNotFound", _why_not_known(request_id))
     return request
+
+
+def _why_not_known(request_id: RequestId) -> str:
+    """An id says when its request was accepted, so that one which is no longer kept can be told from a misspelt one."""
+    accepted_at = accepted_at_of(request_id)
+    if accepted_at is None:
+        return f"there is no restore request {request_id}: ids of requests look like r-1w2x3y4z5abc"
+    return (
+        f"there is no restore request {request_id}. One of that id was accepted on {accepted_at:%Y-%m-%d} if at all; requests are kept "
+        "for some time after they have ended and their files have expired. GET /files finds the archived files, POST /restore brings "
+        "them back again"
+    )
 
 
 def summary(request: Request) -> dict[str, Any]:
@@ -43,6 +55,7 @@ def summary(request: Request) -> dict[str, Any]:
         "expected_by": request.expected_by,
         "finished_at": request.finished_at,
         "available_until": request.available_until,
+        "kept_until": request.kept_until,
         "location": request.location,
         "status_url": request.status_url,
         "reason": request.reason,
@@ -67,7 +80,7 @@ class DescribeRestore:
         parts = self.requests.parts(request_id)
         archive_id, offset = _read_token(token)
         left = [part for part in parts if part.archive_id >= archive_id]
-        page = list(islice(self._files(request, left, archive_id, offset), limit + 1))
+        page = list(islice(self._files(left, archive_id, offset), limit + 1))
         return {
             **summary(request),
             "retrieval_tier": request.order.tier,
@@ -89,16 +102,14 @@ class DescribeRestore:
         request = self.requests.get(request_id)
         return request is not None and request.state in {RequestState.CANCELLED, RequestState.FAILED}
 
-    def _files(
-        self, request: Request, parts: list[Part], archive_id: str, offset: int
-    ) -> Iterator[tuple[str, dict[str, Any]]]:
+    def _files(self, parts: list[Part], archive_id: str, offset: int) -> Iterator[tuple[str, dict[str, Any]]]:
         for part in parts:
             start = offset if part.archive_id == archive_id else 0
-            for number, file in enumerate(self._files_of(request, part)):
+            for number, file in enumerate(self._files_of(part)):
                 if number >= start:
                     yield f"{part.archive_id}:{number}", file
 
-    def _files_of(self, request: Request, part: Part) -> Iterator[dict[str, Any]]:
+    def _files_of(self, part: Part) -> Iterator[dict[str, Any]]:
         results = self.documents.results(part.request_id, part.archive_id) if part.state.ended else None
         if results is not None:
             for result in results:
@@ -108,7 +119,7 @@ class DescribeRestore:
                     result.size,
                     result.state,
                     location=f"s3://{self.restore_bucket}/{result.destination}" if restored else None,
-                    available_until=request.available_until if restored else None,
+                    available_until=part.available_until if restored else None,
                     reason=result.reason,
                 )
             return
@@ -162,6 +173,7 @@ def _describe_part(part: Part) -> Mapping[str, Any]:
             "asked_at",
             "expected_by",
             "readable_until",
+            "available_until",
             "reason",
         )
     }

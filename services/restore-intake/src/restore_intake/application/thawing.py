@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Set
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final, TypeVar
 
 from glaciate.errors import Permanent, Transient
@@ -15,6 +16,7 @@ from glaciate.restores import Part, PartDocuments, PartState, RequestState
 from glaciate.telemetry import count, logger
 from restore_intake.application.accepting import planned_parts
 from restore_intake.application.finding import FindWanted, Found
+from restore_intake.application.reminding import RemindOfExpiry
 from restore_intake.domain.finding import Progress, batches, clusters, newest_first, read_progress
 from restore_intake.domain.ordering import Request
 from restore_intake.domain.thawing import (
@@ -292,23 +294,33 @@ class ThawFilesOfRequest:
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """Looks at what has waited too long and asks what is true, so that a lost event costs time and not the restore."""
+    """Looks at what has waited too long and asks what is true, so that a lost event costs time and not the restore; and reminds
+    of files that will expire."""
 
     requests: Requests
     ledger: Ledger
     thaw: ThawPart
     end_cancelled: EndCancelled
     close: CloseRequest
+    remind: RemindOfExpiry
     queue: CommandQueue
     now: Clock
     look_after: timedelta
 
     def __call__(self, *, at_most: int) -> int:
-        """Returns how many it looked at. One that fails does not keep the others waiting."""
-        due = self.requests.due(self.now(), limit=at_most)
-        _each(due, self._look)
-        logger().info("swept", extra={"waiters": len(due)})
-        return len(due)
+        """Returns how many it looked at, `at_most` of each kind. One that fails does not keep the others waiting."""
+        now = self.now()
+        waiting = self.requests.due(now, limit=at_most)
+        expiring = self.requests.expiring(now, limit=at_most)
+        _each(
+            [
+                *(partial(self._look, waiter) for waiter in waiting),
+                *(partial(self.remind, request_id) for request_id in expiring),
+            ],
+            lambda look: look(),
+        )
+        logger().info("swept", extra={"waiters": len(waiting), "expiring": len(expiring)})
+        return len(waiting) + len(expiring)
 
     def _look(self, waiter: Waiter) -> None:
         logger().info("waited too long", extra=_names(waiter))
@@ -316,12 +328,14 @@ class Sweep:
         self.requests.look_again(waiter, look_at=self.now() + self.look_after)
         request = self.requests.get(waiter.request_id)
         if request is None:
+            self.requests.forget(waiter)
             return
         if waiter.archive_id is None:
             self._look_at_request(request)
             return
         part = self.ledger.part(waiter.request_id, waiter.archive_id)
         if part is None:
+            self.requests.forget(waiter)
             return
         if part.state.ended:
             self.close.settle(part)

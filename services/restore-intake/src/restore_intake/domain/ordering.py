@@ -132,6 +132,7 @@ class Request:
     expected_by: datetime | None = None
     finished_at: datetime | None = None
     available_until: datetime | None = None
+    kept_until: datetime | None = None
     resolved: bool = False
     resolved_to: str | None = None
     acceptance_told: bool = False
