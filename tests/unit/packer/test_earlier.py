@@ -1,6 +1,7 @@
 """What is archived already is passed over, whatever the keys; what changed, or is not there any more, is archived again."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
 from hypothesis import example, given
@@ -34,7 +35,7 @@ class Shelf:
         for number, files in enumerate(held):
             name, keys = archive_id(JOB, number), sorted(files)
             self._held[name] = files
-            seal = Seal(1, None, len(files), 1, START)
+            seal = Seal(1, None, len(files), 1, START + timedelta(days=number))
             found.append(EarlierArchive(name, f"{keys[0]}#{name}", keys[0], keys[-1], "x", seal))
         self.archives = sorted(found, key=lambda archive: archive.row_order)
 
@@ -54,12 +55,14 @@ class Shelf:
 )
 @example([{"a": "e"}, {"a!": "e"}], {"a": "e", "a!": "e"})
 @example([{"a": "e"}, {"a#b": "e"}], {"a": "e", "a#": "e", "a#b": "e"})
-def test_a_file_is_known_where_some_archive_holds_its_key_with_its_etag(held: list[Held], listed: Held) -> None:
+@example([{"a": "e"}, {"a": "f"}], {"a": "e"})
+def test_a_file_is_known_where_the_newest_archive_of_its_key_has_its_etag(held: list[Held], listed: Held) -> None:
     files = [file(key, etag) for key, etag in sorted(listed.items())]
+    newest: Held = {}
+    for shelf in held:
+        newest |= shelf
 
-    known = Shelf(*held).look(files)
-
-    assert known == {each.key for each in files if any(shelf.get(each.key) == each.etag for shelf in held)}
+    assert Shelf(*held).look(files) == {each.key for each in files if newest.get(each.key) == each.etag}
 
 
 def test_a_catalog_whose_keys_are_not_listed_any_more_is_not_read() -> None:
@@ -69,11 +72,12 @@ def test_a_catalog_whose_keys_are_not_listed_any_more_is_not_read() -> None:
     assert shelf.read == [archive_id(JOB, 0), archive_id(JOB, 2)]
 
 
-def test_of_too_many_archives_over_the_same_keys_the_largest_are_looked_at() -> None:
-    small = [{"a": "e", f"z{number}": "e"} for number in range(9)]
-    large = {f"m{number}": "e" for number in range(10)} | {"a": "f"}
+def test_of_too_many_archives_over_the_same_keys_the_newest_are_looked_at() -> None:
+    held = [{"a": f"e{number}", f"m{number}": "e", "z": "e"} for number in range(9)]
+    listed = [file("a", "e8"), *(file(f"m{number}") for number in range(9))]
 
-    assert Shelf(*small, large).look([file("a", "f"), file("m1")], most_open=3) == {"a", "m1"}
+    assert Shelf(*held).look(listed, most_open=3) == {"a", "m6", "m7", "m8"}
+    assert Shelf(*held).look([file("a", "e5")], most_open=3) == set()
 
 
 def test_a_listing_out_of_order_is_archived_again_rather_than_missed() -> None:
@@ -116,6 +120,18 @@ def test_what_is_new_or_changed_is_archived() -> None:
     assert (record.job.listed, record.already_archived, record.archived) == (9, 7, 2)
     second = [key for archive, key in world.index if archive.startswith(SECOND)]
     assert second == ["in/01", "in/new"]
+
+
+def test_a_file_that_was_changed_back_is_archived_again_for_a_restore_brings_the_newest() -> None:
+    world = archived_once()
+    world.put({"in/01": b"changed"})
+    again(world)
+    world.put({"in/01": FILES["in/01"]})
+
+    world.accept(JobId("01aaaaa00003"), prefix="in/", max_files=3, direct_threshold_bytes=2000)
+    drain(world)
+
+    assert (world.jobs[JobId("01aaaaa00003")].already_archived, world.jobs[JobId("01aaaaa00003")].archived) == (7, 1)
 
 
 def test_a_wider_job_knows_what_a_narrower_one_archived_and_the_other_way_round() -> None:

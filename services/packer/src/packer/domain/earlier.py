@@ -6,6 +6,7 @@ One query finds the archives, one look and one reading of its catalog each serve
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from heapq import heappop, heappush
 from typing import Final, NamedTuple
 
@@ -41,19 +42,23 @@ KnownFiles = Callable[[EarlierArchive], Iterator[KnownFile]]
 
 
 class _Head(NamedTuple):
-    """The next file of an open catalog; `number` tells catalogs apart."""
+    """The next file of an open catalog."""
 
     key: str
-    number: int
+    age: "_Age"
     file: KnownFile
+
+
+_Age = tuple[datetime, ArchiveId]  # the larger is the newer, as in the index; no two archives have the same
 
 
 @dataclass(slots=True)
 class AlreadyArchived:
-    """Says of each file of a listing whether an earlier archive holds it as it is now.
+    """Says of each file of a listing whether the newest archived version of its key is what is listed now.
 
+    The newest, because that is what a restore brings: a file that was changed, archived and changed back is archived again.
     Files must come in key order, as catalogs do; of one that does not, nothing is known, and it is archived again. Memory:
-    the open catalogs, `most_open` at the most. Where more hold one key range, those with the fewest files are left out.
+    the open catalogs, `most_open` at the most. Where more hold one key range, the oldest are left out.
     """
 
     archives: Iterator[EarlierArchive]
@@ -63,24 +68,23 @@ class AlreadyArchived:
     left_out: int = 0
     _next: EarlierArchive | None = field(init=False)
     _waiting: list[tuple[str, ArchiveId, EarlierArchive]] = field(init=False, default_factory=list)
-    _open: dict[int, tuple[int, Iterator[KnownFile]]] = field(init=False, default_factory=dict)
+    _open: dict[_Age, Iterator[KnownFile]] = field(init=False, default_factory=dict)
     _heads: list[_Head] = field(init=False, default_factory=list)
-    _opened: int = field(init=False, default=0)
 
     def __post_init__(self) -> None:
         self._next = next(self.archives, None)
 
     def __call__(self, file: SourceFile) -> bool:
-        """Whether an earlier archive holds this key with this ETag (and with its tags, where they are to be kept)."""
+        """Whether the newest version that is archived has this ETag (and its tags, where they are to be kept)."""
         key = file.key
         self._let_in(key)
-        found = False
+        newest: KnownFile | None = None
         while self._heads and self._heads[0].key <= key:
             head = heappop(self._heads)
-            if head.key == key and head.file.etag == file.etag and (head.file.has_tags or not self.with_tags):
-                found = True
-            self._advance(head.number)
-        return found
+            if head.key == key:
+                newest = head.file  # of one key, the newest comes last
+            self._advance(head.age)
+        return newest is not None and newest.etag == file.etag and (newest.has_tags or not self.with_tags)
 
     def _let_in(self, key: str) -> None:
         """Opens the archives that begin at this key or before, and do not end before it."""
@@ -96,19 +100,18 @@ class AlreadyArchived:
                 self._start(archive)
 
     def _start(self, archive: EarlierArchive) -> None:
-        self._opened += 1
-        self._open[self._opened] = (archive.seal.members, self.files_of(archive))
-        self._advance(self._opened)
+        age = archive.seal.sealed_at, archive.archive_id
+        self._open[age] = self.files_of(archive)
+        self._advance(age)
         if len(self._open) > self.most_open:
-            smallest = min(self._open, key=lambda number: self._open[number][0])
             self.left_out += 1
-            del self._open[smallest]
+            del self._open[min(self._open)]
 
-    def _advance(self, number: int) -> None:
-        if number not in self._open:
+    def _advance(self, age: _Age) -> None:
+        if age not in self._open:
             return
-        file = next(self._open[number][1], None)
+        file = next(self._open[age], None)
         if file is None:
-            del self._open[number]
+            del self._open[age]
         else:
-            heappush(self._heads, _Head(file.key, number, file))
+            heappush(self._heads, _Head(file.key, age, file))
