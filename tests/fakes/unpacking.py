@@ -2,7 +2,7 @@
 
 import io
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from zlib import crc32
@@ -119,6 +119,9 @@ class FakeVault:
     def read(self, vault_key: str, *, start: int, end: int) -> bytes:
         self.reads.append((start, end))
         return self.whole(vault_key)[start:end]
+
+    def read_several(self, vault_key: str, ranges: Sequence[tuple[int, int]]) -> Sequence[bytes]:
+        return tuple(self.read(vault_key, start=start, end=end) for start, end in ranges)
 
     def whole(self, vault_key: str) -> bytes:
         if vault_key not in self.archives:

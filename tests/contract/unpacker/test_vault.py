@@ -42,6 +42,24 @@ def test_beyond_the_archives_end_there_is_nothing(vault: Vault, key: str) -> Non
 
 
 @pytest.mark.parametrize("key", KEYS)
+@pytest.mark.parametrize(
+    "ranges", [[], [(3, 4)], [(0, 1), (2, 5), (9, 10)], [(1, 1), (4, 6)], [(8, 20), (10, 20), (0, 2)]]
+)
+def test_several_ranges_are_each_as_if_read_alone(vault: Vault, key: str, ranges: list[tuple[int, int]]) -> None:
+    found = vault.read_several(key, ranges)
+
+    assert [bytes(data) for data in found] == [ARCHIVE[start:end] for start, end in ranges]
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_several_ranges_say_why_there_are_none(vault: Vault, key: str) -> None:
+    with pytest.raises(NotReadable):
+        vault.read_several(f"cold/{key}", [(0, 5), (6, 7)])
+    with pytest.raises(Vanished):
+        vault.read_several(f"gone/{key}", [(0, 5), (6, 7)])
+
+
+@pytest.mark.parametrize("key", KEYS)
 def test_an_archive_without_a_readable_copy_says_so(vault: Vault, key: str) -> None:
     with pytest.raises(NotReadable):
         vault.read(f"cold/{key}", start=0, end=5)

@@ -10,7 +10,17 @@ from hypothesis import strategies as st
 
 from fakes.unpacking import member, zip_of
 from glaciate.catalog import Member
-from unpacker.domain import Damaged, Opening, ReadLimits, end_of, open_whole, plan_reads, why_no_key
+from unpacker.domain import (
+    Damaged,
+    Opening,
+    ReadLimits,
+    Span,
+    end_of,
+    groups_to_read,
+    open_whole,
+    plan_reads,
+    why_no_key,
+)
 
 LIMITS = ReadLimits(gap_bytes=10, limit_bytes=100, whole_share=0.85, whole_member_bytes=60)
 
@@ -49,6 +59,18 @@ def test_every_member_is_read_exactly_once_within_the_limits(members, gap, limit
             assert following.offset - end_of(one) <= gap
     for span, following_span in pairwise(spans):
         assert span.end <= following_span.start
+
+
+@given(st.lists(st.integers(0, 90), max_size=40), st.integers(1, 12), st.integers(1, 200))
+def test_ranges_are_read_in_groups_within_bounds(lengths: list[int], most: int, limit_bytes: int) -> None:
+    spans = [Span(1000 * number, 1000 * number + length, ()) for number, length in enumerate(lengths)]
+
+    groups = groups_to_read(spans, most=most, limit_bytes=limit_bytes)
+
+    assert [span for group in groups for span in group] == spans
+    for group in groups:
+        assert 1 <= len(group) <= most
+        assert sum(span.length for span in group) <= limit_bytes or len(group) == 1
 
 
 def test_near_members_are_read_together_and_far_ones_are_not() -> None:

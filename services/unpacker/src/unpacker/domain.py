@@ -92,6 +92,20 @@ def plan_reads(members: Iterable[Member], *, archive_bytes: int, limits: ReadLim
     return tuple(spans)
 
 
+def groups_to_read(spans: Iterable[Span], *, most: int, limit_bytes: int) -> tuple[tuple[Span, ...], ...]:
+    """Ranges to be read by one call each: at most so many, and no more bytes than that unless a single one has more."""
+    groups: list[list[Span]] = []
+    gathered = 0
+    for span in spans:
+        if groups and len(groups[-1]) < most and gathered + span.length <= limit_bytes:
+            groups[-1].append(span)
+            gathered += span.length
+        else:
+            groups.append([span])
+            gathered = span.length
+    return tuple(map(tuple, groups))
+
+
 @dataclass(slots=True)
 class Opening:
     """Turns a member's data, piece by piece, into the file's bytes, and knows at the end whether they are the file's.

@@ -1,6 +1,6 @@
 """What unpacking needs of the world."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -9,6 +9,8 @@ from glaciate.events import RestoreCompleted
 from glaciate.names import ArchiveId, RequestId
 from glaciate.parts import FileResult, WantedFile
 from glaciate.restores import Part, PartState
+
+Data = bytes | memoryview
 
 
 class NotReadable(Exception):
@@ -88,6 +90,14 @@ class Vault(Protocol):
 
     def read(self, vault_key: str, *, start: int, end: int) -> bytes:
         """The archive's bytes from `start` to before `end`; fewer where it is shorter.
+
+        Raises:
+            NotReadable: there is no readable copy.
+            Vanished: there is no archive.
+        """
+
+    def read_several(self, vault_key: str, ranges: Sequence[tuple[int, int]]) -> Sequence[Data]:
+        """The same of several ranges, some of them at once.
 
         Raises:
             NotReadable: there is no readable copy.

@@ -18,7 +18,7 @@ class LauncherSettings(Settings):
 class WorkerSettings(Settings):
     """The Batch worker.
 
-    Of files it holds at most `read_concurrency` x (`coalesce_limit_bytes` + `whole_member_bytes`) and `write_concurrency` x
+    Of files it holds at most `read_concurrency` / 10 x (`coalesce_limit_bytes` + 2 x `whole_member_bytes`) and `write_concurrency` x
     `whole_member_bytes` in memory; a large file holds one piece of `coalesce_limit_bytes` and one part of `part_size_bytes` instead.
     """
 
@@ -38,7 +38,7 @@ class WorkerSettings(Settings):
     coalesce_limit_bytes: int = Field(default=4 * 1024**2, ge=1)  # of one GET; a single member may be longer
     whole_share: float = Field(default=0.85, gt=0, le=1)  # from this share of the archive on, gaps are read as well
     whole_member_bytes: int = Field(default=4 * 1024**2, ge=1)  # a file above this goes through piece by piece
-    read_concurrency: int = Field(default=64, ge=1)
+    read_concurrency: int = Field(default=160, ge=1)  # ranged GETs at once, ten by a thread
     write_concurrency: int = Field(default=64, ge=1)
     part_size_bytes: int = Field(default=5 * 1024**2, ge=5 * 1024**2)  # of a multipart upload
     copy_part_bytes: int = Field(

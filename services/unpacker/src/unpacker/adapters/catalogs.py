@@ -2,21 +2,20 @@
 
 import gzip
 import io
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import obstore
 from isal import igzip, isal_zlib
 from obstore.exceptions import BaseError, PreconditionError
 from obstore.store import S3Store
 
-from glaciate.catalog import Excerpt, Member, read_excerpt
+from glaciate.catalog import Excerpt, read_excerpt
 from glaciate.catalog_index import (
     TAIL_BYTES,
     Block,
-    CatalogIndex,
     index_bytes,
     left_out_in,
     members_in,
@@ -33,7 +32,9 @@ if TYPE_CHECKING:
 _PLAIN_BYTES: Final = 1024**2  # of a catalog at once
 _GAP_BYTES: Final = 32 * 1024  # blocks nearer than this are read together
 _RANGE_BYTES: Final = 512 * 1024
-_READS_AT_ONCE: Final = 32
+_RANGES_A_CALL: Final = 10  # as many as obstore has on their way at once
+_THREADS: Final = 16
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +90,12 @@ class _Stored:
             msg = f"{self.key} was written again while it was read"
             raise Transient(msg) from error
 
+    def ranges(self, ranges: Sequence[tuple[int, int]]) -> list[memoryview]:
+        """Several ranges, whichever version of the catalog is there now: each block has a checksum."""
+        starts, ends = zip(*ranges, strict=True)
+        found = obstore.get_ranges(self.store, self.key, starts=starts, ends=ends, coalesce=0)
+        return [memoryview(data) for data in found]
+
 
 def _read(stored: _Stored, keys: frozenset[str]) -> Excerpt:
     length = index_bytes(stored.tail)
@@ -96,52 +103,66 @@ def _read(stored: _Stored, keys: frozenset[str]) -> Excerpt:
         return _read_whole(stored.bytes(0, stored.size), keys)
     index = read_index(stored.bytes(stored.size - length, stored.size))
     holding = index.holding(keys)
-    members: dict[str, Member] = {}
-    with ThreadPoolExecutor(_READS_AT_ONCE, thread_name_prefix="catalog") as threads:
-        for found in threads.map(
-            lambda blocks: {
-                key: member
-                for block, plain in _open(stored, blocks)
-                for key, member in members_in(plain, holding[block]).items()
-            },
-            _together(holding),
-        ):
-            members |= found
-    return index.excerpt(members, _left_out(stored, index, keys - members.keys()))
+    found = _each_block(stored, holding, lambda block, plain: members_in(plain, holding[block]))
+    members = {key: member for some in found for key, member in some.items()}
+    said = _each_block(
+        stored, index.of_left_out() if keys - members.keys() else (), lambda _, plain: left_out_in(plain)
+    )
+    return index.excerpt(members, {key: reason for some in said for key, reason in some.items() if key in keys})
 
 
-def _left_out(stored: _Stored, index: CatalogIndex, keys: frozenset[str]) -> dict[str, str]:
-    if not keys:
-        return {}
-    said = [left_out_in(plain) for blocks in _together(index.of_left_out()) for _block, plain in _open(stored, blocks)]
-    return {key: reason for some in said for key, reason in some.items() if key in keys}
+def _each_block(stored: _Stored, blocks: Iterable[Block], do: Callable[[Block, bytes], T]) -> list[T]:
+    """Does it for each of these blocks, with its lines; several at once."""
+
+    def read(ranges: list[list[Block]]) -> list[T]:
+        some = stored.ranges([(together[0].start, together[-1].end) for together in ranges])
+        return [
+            do(block, _open(data[block.start - together[0].start : block.end - together[0].start], block))
+            for together, data in zip(ranges, some, strict=True)
+            for block in together
+        ]
+
+    groups = _groups(_together(blocks))
+    if len(groups) < 2:
+        return [done for group in groups for done in read(group)]
+    with ThreadPoolExecutor(min(len(groups), _THREADS), thread_name_prefix="catalog") as threads:
+        return [done for some in threads.map(read, groups) for done in some]
 
 
 def _together(blocks: Iterable[Block]) -> list[list[Block]]:
-    """The blocks, in order, in groups to be read by one GET each."""
-    groups: list[list[Block]] = []
+    """The blocks, in order, in ranges to be read by one GET each."""
+    ranges: list[list[Block]] = []
     for block in sorted(blocks, key=lambda block: block.start):
-        if (
-            groups
-            and block.start - groups[-1][-1].end <= _GAP_BYTES
-            and block.end - groups[-1][0].start <= _RANGE_BYTES
-        ):
-            groups[-1].append(block)
+        last = ranges[-1] if ranges else None
+        if last and block.start - last[-1].end <= _GAP_BYTES and block.end - last[0].start <= _RANGE_BYTES:
+            last.append(block)
         else:
-            groups.append([block])
+            ranges.append([block])
+    return ranges
+
+
+def _groups(ranges: list[list[Block]]) -> list[list[list[Block]]]:
+    """The ranges in groups to be read by one call each."""
+    groups: list[list[list[Block]]] = []
+    size = 0
+    for together in ranges:
+        length = together[-1].end - together[0].start
+        if groups and len(groups[-1]) < _RANGES_A_CALL and size + length <= _RANGE_BYTES:
+            groups[-1].append(together)
+            size += length
+        else:
+            groups.append([together])
+            size = length
     return groups
 
 
-def _open(stored: _Stored, blocks: list[Block]) -> Iterable[tuple[Block, bytes]]:
-    """The blocks' lines, plain."""
-    start = blocks[0].start
-    data = memoryview(stored.bytes(start, blocks[-1].end))
-    for block in blocks:
-        plain = isal_zlib.decompressobj(wbits=-15).decompress(data[block.start - start : block.end - start])
-        if isal_zlib.crc32(plain) != block.crc32:
-            msg = f"the block at byte {block.start} is damaged"
-            raise ValueError(msg)
-        yield block, plain
+def _open(data: memoryview, block: Block) -> bytes:
+    """The block's lines, plain."""
+    plain = isal_zlib.decompressobj(wbits=-15).decompress(data)
+    if isal_zlib.crc32(plain) != block.crc32:
+        msg = f"the block at byte {block.start} is damaged"
+        raise ValueError(msg)
+    return plain
 
 
 def _read_whole(data: bytes, keys: frozenset[str]) -> Excerpt:

@@ -1,5 +1,6 @@
 """Ranges out of the vault."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ from obstore.exceptions import BaseError
 from obstore.store import S3Store
 
 from unpacker.adapters.stores import code_in, error_code, fits_obstore, raise_for_source
-from unpacker.ports import NotReadable, Vanished
+from unpacker.ports import Data, NotReadable, Vanished
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -38,6 +39,17 @@ class RangedVault:
                 case "NoSuchKey":
                     raise Vanished(vault_key) from error
             raise
+
+    def read_several(self, vault_key: str, ranges: Sequence[tuple[int, int]]) -> Sequence[Data]:
+        """Several ranges by one call, which has ten GETs on their way at once and takes a third of the CPU time of ten calls."""
+        if len(ranges) > 1 and fits_obstore(vault_key) and all(end > start for start, end in ranges):
+            starts, ends = zip(*ranges, strict=True)
+            try:
+                found = obstore.get_ranges(self.store, vault_key, starts=starts, ends=ends, coalesce=0)
+            except (BaseError, FileNotFoundError):  # one of them: each by itself then, so that it fails alone
+                return [self.read(vault_key, start=start, end=end) for start, end in ranges]
+            return [memoryview(data) for data in found]
+        return [self.read(vault_key, start=start, end=end) if end > start else b"" for start, end in ranges]
 
     def _read_slowly(self, vault_key: str, start: int, end: int) -> bytes:
         try:

@@ -11,18 +11,21 @@ from typing import Final
 from glaciate.catalog import Excerpt, Member
 from glaciate.telemetry import count, logger
 from unpacker.application.wants import Outcomes, Want
-from unpacker.domain import Damaged, Opening, ReadLimits, Span, end_of, open_whole, plan_reads
+from unpacker.domain import Damaged, Opening, ReadLimits, Span, end_of, groups_to_read, open_whole, plan_reads
 from unpacker.ports import NotWritten, RestoredFiles, Vault
 
 _CHUNK_BYTES: Final = 1024**2  # of a large file at once
+_READS_A_THREAD: Final = 10
+_WRITES_A_TASK: Final = 8  # where there are many: handing a file to a thread costs as much as opening it
 
 
 @dataclass(frozen=True, slots=True)
 class UnpackMembers:
     """Brings the wanted members of one archive to the restore bucket, each read once however many want it.
 
-    At most `read_concurrency` reads are going on at once, each with its bytes and one opened file in memory, and `write_concurrency`
-    writes, each with its file.
+    At most `read_concurrency` reads are going on at once, ten by one thread, which has their bytes (at most `limits.limit_bytes`, or a
+    single range) and the files it opens (at most `limits.whole_member_bytes`) in memory; and `write_concurrency` writes, each thread
+    with its files, of which the same holds.
     """
 
     vault: Vault
@@ -39,7 +42,16 @@ class UnpackMembers:
             Vanished: the archive is not in the vault.
         """
         writing = _Writing(self.write_concurrency)
-        reading = _Reading(self.vault, self.restored_files, self.limits.limit_bytes, excerpt, wants, outcomes, writing)
+        reading = _Reading(
+            self.vault,
+            self.restored_files,
+            self.limits.limit_bytes,
+            self.limits.whole_member_bytes,
+            excerpt,
+            wants,
+            outcomes,
+            writing,
+        )
         members = [excerpt.members[key] for key in wants]
         if excerpt.header.kind == "object":
             self._run([partial(reading.copy, member) for member in members], reading)
@@ -47,15 +59,21 @@ class UnpackMembers:
         spans = plan_reads(members, archive_bytes=excerpt.data_end, limits=self.limits)
         large = [span.members[0] for span in spans if self.limits.is_large(span.members[0])]
         others = [span for span in spans if not self.limits.is_large(span.members[0])]
+        at_once = min(_READS_A_THREAD, self.read_concurrency)
+        groups = groups_to_read(others, most=at_once, limit_bytes=self.limits.limit_bytes)
         self._run(
-            [*(partial(reading.stream, member) for member in large), *(partial(reading.open, span) for span in others)],
+            [
+                *(partial(reading.stream, member) for member in large),
+                *(partial(reading.open, group) for group in groups),
+            ],
             reading,
         )
 
     def _run(self, tasks: Iterable[Callable[[], None]], reading: "_Reading") -> None:
         writing = reading.writing
         try:
-            with writing.pool, ThreadPoolExecutor(self.read_concurrency, thread_name_prefix="read") as readers:
+            threads = max(1, self.read_concurrency // _READS_A_THREAD)
+            with writing.pool, ThreadPoolExecutor(threads, thread_name_prefix="read") as readers:
                 running = [readers.submit(task) for task in tasks]
                 try:
                     for task in as_completed(running):
@@ -78,6 +96,7 @@ class _Writing:
     """The writes going on: at most so many at once, so that reading waits for writing. The first failure stops everything."""
 
     def __init__(self, concurrency: int) -> None:
+        self.concurrency = concurrency
         self.pool = ThreadPoolExecutor(concurrency, thread_name_prefix="write")
         self.given_up = threading.Event()
         self.failures: list[BaseException] = []
@@ -105,6 +124,23 @@ class _Writing:
             self._room.release()
 
 
+class _Writes:
+    """Opened files, to be written one after the other."""
+
+    def __init__(self, reading: "_Reading") -> None:
+        self.reading = reading
+        self.files: list[tuple[Member, bytes]] = []
+        self.size = 0
+
+    def add(self, member: Member, content: bytes) -> None:
+        self.files.append((member, content))
+        self.size += len(content)
+
+    def __call__(self) -> None:
+        for member, content in self.files:
+            self.reading.put(member, content)
+
+
 @dataclass(frozen=True, slots=True)
 class _Reading:
     """The reading of one archive."""
@@ -112,14 +148,21 @@ class _Reading:
     vault: Vault
     restored_files: RestoredFiles
     piece_bytes: int
+    most_bytes: int  # of files to be written by one task
     excerpt: Excerpt
     wants: Mapping[str, tuple[Want, ...]]
     outcomes: Outcomes
     writing: _Writing
 
-    def open(self, span: Span) -> None:
-        """Reads a range and begins to write the members in it."""
-        data = memoryview(self._read(span.start, span.end))
+    def open(self, spans: tuple[Span, ...]) -> None:
+        """Reads some ranges and begins to write the members in them."""
+        found = self.vault.read_several(self.excerpt.header.vault_key, [(span.start, span.end) for span in spans])
+        for span, data in zip(spans, found, strict=True):
+            self._open(span, memoryview(data))
+
+    def _open(self, span: Span, data: memoryview) -> None:
+        at_once = max(1, min(_WRITES_A_TASK, len(span.members) // self.writing.concurrency))
+        task = _Writes(self)
         for member in span.members:
             at = member.offset - span.start
             try:
@@ -127,9 +170,17 @@ class _Reading:
             except Damaged as damage:
                 self._damaged(member, damage)
                 continue
-            for want in self.wants[member.key]:
-                put = partial(self.restored_files.put, want.file.destination, member, content)
-                self.writing.begin(partial(self._written, want, put))
+            if task.files and (len(task.files) >= at_once or task.size + len(content) > self.most_bytes):
+                self.writing.begin(task)
+                task = _Writes(self)
+            task.add(member, content)
+        if task.files:
+            self.writing.begin(task)
+
+    def put(self, member: Member, content: bytes) -> None:
+        """Writes a file to all who want it."""
+        for want in self.wants[member.key]:
+            self._written(want, partial(self.restored_files.put, want.file.destination, member, content))
 
     def stream(self, member: Member) -> None:
         """Restores a large member piece by piece, to all who want it at once."""
