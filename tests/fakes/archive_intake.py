@@ -3,12 +3,14 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from hashlib import md5
 from typing import Any
 
 from archive_intake.domain.answers import SkippedFile, SkippedPage
 from archive_intake.domain.fallback import Decision, DecisionOutcome
 from archive_intake.domain.jobs import Job, RunningJob, RunningJobs
 from archive_intake.ports import JobPage
+from glaciate.manifests import BadManifest, Slice
 from glaciate.names import JobId, ProjectName
 from glaciate.projects import ProjectsDocument
 
@@ -100,6 +102,23 @@ class FakeProjects:
 
     def load(self) -> ProjectsDocument:
         return self.document
+
+
+@dataclass
+class FakeManifests:
+    """Manifests in memory."""
+
+    objects: dict[tuple[str, str], bytes] = field(default_factory=dict)
+    slice_bytes: int = 50
+
+    def read(self, bucket: str, key: str, *, start: int, etag: str | None) -> Slice:
+        body = self.objects.get((bucket, key))
+        if body is None:
+            raise BadManifest("it can't be read: NoSuchKey")
+        version = f'"{md5(body, usedforsecurity=False).hexdigest()}"'
+        if etag not in {None, version}:
+            raise BadManifest("it changed while it was read")
+        return Slice(body[start : start + self.slice_bytes], version, len(body))
 
 
 @dataclass

@@ -17,10 +17,11 @@ from glaciate.contracts import Command, Event
 from glaciate.errors import Busy
 from glaciate.events import ArchiveJobCompleted
 from glaciate.jobs import JobOrder
+from glaciate.manifests import Slice
 from glaciate.messages import PackArchive, PlanArchives
 from glaciate.names import ArchiveId, JobId, ProjectName
 from glaciate.requests import Compression, Disposition, StorageClass
-from packer.application import CloseJob, Pack, Plan
+from packer.application import CloseJob, Pack, Plan, SortManifest
 from packer.domain.archives import (
     Archive,
     ArchiveState,
@@ -37,7 +38,7 @@ from packer.domain.codec import pack
 from packer.domain.earlier import EarlierArchive, KnownFile
 from packer.domain.planning import Span
 from packer.domain.sources import Description, ReadFile, SourceFile, SourceState, read_plan_line
-from packer.ports import ArchiveAlreadyDifferent, CatalogOfAnother, LostRace, Unknown
+from packer.ports import ArchiveAlreadyDifferent, CatalogOfAnother, LostRace, ManifestUnusable, Unknown
 
 JOB = JobId("01aaaaa00001")
 START = datetime(2026, 7, 1, 12, tzinfo=UTC)
@@ -102,6 +103,8 @@ class World:
     catalogs: dict[ArchiveId, tuple[bytes, Draft]] = field(default_factory=dict)
     plans: dict[str, bytes] = field(default_factory=dict)
     lists: dict[str, bytes] = field(default_factory=dict)
+    manifests: dict[tuple[str, str], bytes] = field(default_factory=dict)
+    notes: dict[str, bytes] = field(default_factory=dict)
     jobs: dict[JobId, JobRecord] = field(default_factory=dict)
     archives: dict[ArchiveId, ArchiveRecord] = field(default_factory=dict)
     index: dict[tuple[ArchiveId, str], tuple[int, datetime]] = field(default_factory=dict)
@@ -355,6 +358,32 @@ class FakeListing:
 
 
 @dataclass
+class FakeManifests:
+    world: World
+    slice_bytes: int = 64
+
+    def read(self, bucket: str, key: str, *, start: int, etag: str | None) -> Slice:
+        body = self.world.manifests.get((bucket, key))
+        if body is None:
+            raise ManifestUnusable(f"s3://{bucket}/{key} can't be read: NoSuchKey")
+        found = FakeObject(body, START)
+        if etag not in {None, found.etag}:
+            raise ManifestUnusable(f"s3://{bucket}/{key} changed since the job was accepted")
+        return Slice(body[start : start + self.slice_bytes], found.etag, len(body))
+
+
+@dataclass
+class FakeNotes:
+    world: World
+
+    def put(self, job_id: JobId, name: str, data: bytes) -> None:
+        self.world.notes[name] = data
+
+    def find(self, job_id: JobId, name: str) -> bytes | None:
+        return self.world.notes.get(name)
+
+
+@dataclass
 class FakePlans:
     world: World
 
@@ -385,20 +414,24 @@ class FakeSources:
             if isinstance(state, Skipped):
                 yield state
             else:
-                yield ReadFile(file, state.description, pack(self.world.source[file.key].body, compression))
+                yield ReadFile(state.file, state.description, pack(self.world.source[file.key].body, compression))
 
     def describe(self, bucket: str, file: SourceFile, *, tagged: bool = False) -> SourceState | Skipped:
         found = self.world.source.get(file.key)
         if found is None:
             return Skipped(file.key, GONE)
-        if found.etag != file.etag:
+        if file.etag not in {"", found.etag}:
             return Skipped(file.key, REWRITTEN)
         if file.key in self.world.unreadable:
             return Skipped(file.key, "it can't be read: AccessDenied")
         if tagged and file.key in self.world.tags_denied:
             return Skipped(file.key, "its tags, which were asked for, can't be read: AccessDenied")
+        if len(found.body) != file.size:
+            return Skipped(file.key, f"it has {len(found.body)} bytes, but {file.size} were listed")
+        seen = file.seen(etag=found.etag, modified=found.modified)
         tags = dict(found.tags) if tagged else None
-        return SourceState(Description(content_type="text/plain", metadata=found.metadata, tags=tags), found.checksum)
+        about = Description(content_type="text/plain", metadata=found.metadata, tags=tags)
+        return SourceState(about, found.checksum, seen)
 
     def delete(self, bucket: str, files: Iterable[tuple[str, str]]) -> Iterator[Skipped]:
         for key, etag in files:
@@ -556,6 +589,9 @@ def build(world: World, wrap: Wrap = lambda port: port) -> dict[type[Command], C
             listing=wrap(FakeListing(world)),
             earlier=wrap(FakeEarlier(world)),
             vault=wrap(FakeVault(world)),
+            sort=SortManifest(
+                wrap(FakeManifests(world)), wrap(FakeNotes(world)), run_bytes=160, chunk_bytes=64, fan_in=2
+            ),
             plans=plans,
             queue=bus,
             close=close,

@@ -207,7 +207,7 @@ def without(name: str) -> dict[str, Any]:
         (SAMPLE | {"bucket_name": "other-bucket"}, 403, "BucketNotAllowed", "source-bucket, second-bucket"),
         (SAMPLE | {"region": "eu-west-1"}, 422, "WrongDeployment", "us-east-1"),
         (SAMPLE | {"account": "999999999999"}, 422, "WrongDeployment", ACCOUNT),
-        (SAMPLE | {"manifest": {"uri": "s3://other-bucket/list.csv"}}, 422, "ManifestNotRead", "manifest.uri"),
+        (SAMPLE | {"manifest": {"uri": "s3://other-bucket/list.csv"}}, 403, "BucketNotAllowed", "other-bucket"),
         (SAMPLE | {"include": ["x" * 1025]}, 400, "InvalidRequest", "include.0"),
     ],
 )

@@ -99,6 +99,9 @@ def _waiting(function: Any) -> Any:
 @click.option("--include", multiple=True, metavar="GLOB", help="Only keys that match; may be repeated.")
 @click.option("--exclude", multiple=True, metavar="GLOB", help="No keys that match; may be repeated.")
 @click.option("--older-than", type=Moment(), help="Only files last modified before: a date, or an age such as 30d.")
+@click.option(
+    "--manifest", "manifest_uri", metavar="URI", help="Take the files from this CSV or S3 Inventory manifest.json."
+)
 @click.option("--expect-files", type=click.IntRange(min=0), help="Archive nothing unless there are so many files.")
 @click.option("--expect-bytes", type=click.IntRange(min=0), help="Archive nothing unless they have so many bytes.")
 @click.option(
@@ -114,6 +117,7 @@ def archive(
     source: tuple[str, str],
     project: str | None,
     older_than: datetime | None,
+    manifest_uri: str | None,
     expect_files: int | None,
     expect_bytes: int | None,
     dry_run: bool,
@@ -122,9 +126,12 @@ def archive(
     idempotency_key: str,
     **fields: Any,
 ) -> Exit:
-    """Archive the files under SOURCE (s3://bucket/prefix). What is left out comes from the project's defaults."""
+    """Archive the files under SOURCE (s3://bucket/prefix). What is left out comes from the project's defaults.
+
+    With --manifest, archive the files that it names; they must be under SOURCE, and SOURCE may be a whole bucket.
+    """
     api, project_name = invocation.api_and_project(project)
-    manifest = {"file_count": expect_files, "total_size": expect_bytes}
+    manifest = {"uri": manifest_uri, "file_count": expect_files, "total_size": expect_bytes}
     declared = {name: value for name, value in manifest.items() if value is not None}
     body = {
         "project_name": project_name,

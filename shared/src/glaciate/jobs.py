@@ -4,6 +4,7 @@ from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict
 
+from glaciate.manifests import SourceList
 from glaciate.names import ProjectName
 from glaciate.projects import Project
 from glaciate.requests import ArchiveRequest, Compression, DeclaredManifest, Disposition, StorageClass
@@ -32,9 +33,10 @@ class JobOrder(BaseModel):
     preserve_tags: bool = False
     rearchive: bool = False
     manifest: DeclaredManifest | None = None
+    source: SourceList | None = None  # the list that names the files; without one, the prefix is listed
 
 
-def order(request: ArchiveRequest, project: Project) -> JobOrder:
+def order(request: ArchiveRequest, project: Project, *, source: SourceList | None = None) -> JobOrder:
     """The order that a request of a project amounts to."""
     defaults = project.defaults
     return JobOrder(
@@ -54,4 +56,5 @@ def order(request: ArchiveRequest, project: Project) -> JobOrder:
         preserve_tags=defaults.preserve_tags if request.preserve_tags is None else request.preserve_tags,
         rearchive=request.rearchive,
         manifest=request.manifest,
+        source=source,
     )

@@ -132,6 +132,11 @@ def plan_key(archive: ArchiveId, digest: str) -> str:
     return f"plans/{job_of(archive)}/{archive}.{digest}.jsonl.gz"
 
 
+def note_key(job_id: JobId, name: str) -> str:
+    """Where the planner of a job keeps in the work bucket what it needs to go on after a crash."""
+    return f"notes/{job_id}/{name}"
+
+
 def skipped_prefix(job_id: JobId) -> str:
     """Under what prefix of the work bucket a job's lists of skipped files lie (one object per page or archive, JSON lines)."""
     return f"skipped/{job_id}/"

@@ -64,6 +64,10 @@ class Project(_Frozen):
 
     name: ProjectField
     source_buckets: tuple[BucketField, ...] = Field(min_length=1)
+    manifest_buckets: tuple[BucketField, ...] = Field(
+        default=(),
+        description="where manifests and inventories may lie besides the source buckets; never archived from",
+    )
     topics: tuple[TopicArn, ...] = Field(default=(), description="topics a request may name besides the stack's own")
     default_topic: TopicArn | None = None
     defaults: ArchiveDefaults = ArchiveDefaults()
@@ -93,6 +97,15 @@ class Project(_Frozen):
             raise forbidden(
                 "BucketNotAllowed", f"project {self.name} may not use bucket {bucket}; it may use {allowed}"
             )
+
+    def require_manifest_bucket(self, bucket: str) -> None:
+        """Refuses a bucket whose manifests the project may not read.
+
+        Raises:
+            Problem: 403.
+        """
+        if bucket not in (*self.source_buckets, *self.manifest_buckets):
+            raise forbidden("BucketNotAllowed", f"project {self.name} may not read manifests in bucket {bucket}")
 
     def topic(self, asked: str | None, *, stack_topic: str) -> str:
         """The topic to tell: the one asked for, the project's default, or the stack's own.

@@ -102,13 +102,18 @@ class Tier(StrEnum):
 
 
 class DeclaredManifest(BaseModel):
-    """What the caller says is under the prefix; checked against the listing before anything is packed."""
+    """What the caller says is to be archived; checked before anything is packed. `uri`: the list that names the files."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     file_count: NotNegative | None = None
     total_size: NotNegative | None = Field(default=None, description="bytes")
-    uri: str | None = Field(default=None, max_length=1100, pattern=r"^s3://[^/]+/.+$")
+    uri: str | None = Field(
+        default=None,
+        max_length=1100,
+        pattern=r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/.+$",
+        description="take the files from this CSV (bucket,key,size[,etag]), or from this manifest.json of S3 Inventory",
+    )
 
 
 def _safe_output_prefix(value: str) -> str:

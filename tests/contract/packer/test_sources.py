@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlencode
@@ -18,7 +19,7 @@ from packer import bootstrap
 from packer.adapters.objects import S3Listing
 from packer.adapters.sources import ObstoreSources
 from packer.adapters.tags import read_tags, tags_of_version
-from packer.domain.sources import ReadFile, SourceFile, SourceState
+from packer.domain.sources import UNKNOWN_TIME, ReadFile, SourceFile, SourceState
 from packer.ports import Listing, Sources
 
 pytestmark = pytest.mark.cloud
@@ -123,6 +124,36 @@ def test_what_changed_or_vanished_is_skipped_with_the_reason(place: Place) -> No
     assert isinstance(three, ReadFile)
     assert place.sources.describe(place.bucket, files[0]) == one
     assert place.sources.describe(place.bucket, files[1]) == two
+
+
+@pytest.mark.parametrize("key", ["plain", "odd//key"])
+def test_a_file_of_unknown_version_is_read_as_it_is_and_says_which_it_was(place: Place, key: str) -> None:
+    place.put(key, b"some bytes")
+    (listed,) = place.listed()
+    unknown = SourceFile(key, listed.size, "", UNKNOWN_TIME)
+
+    (read,) = place.read([unknown])
+    state = place.sources.describe(place.bucket, unknown)
+
+    assert isinstance(read, ReadFile)
+    assert isinstance(state, SourceState)
+    for seen in (read.file, state.file):
+        assert (seen.key, seen.size, seen.etag) == (listed.key, listed.size, listed.etag)
+        assert abs(seen.modified - listed.modified) < timedelta(seconds=1)
+    place.put(key, b"rewritten!")
+    (kept,) = place.sources.delete(place.bucket, [(key, read.file.etag)])
+    assert kept.reason == "archived, but the source was rewritten since and is kept"
+
+
+@pytest.mark.parametrize("key", ["plain", "odd//key"])
+def test_a_file_of_another_size_than_the_list_says_is_left(place: Place, key: str) -> None:
+    place.put(key, b"some bytes")
+    (listed,) = place.listed()
+    wrong = [SourceFile(key, 7, "", UNKNOWN_TIME), SourceFile(key, 7, listed.etag, listed.modified)]
+
+    for file in wrong:
+        assert place.read([file]) == [Skipped(key, "it has 10 bytes, but 7 were listed")]
+        assert place.sources.describe(place.bucket, file) == Skipped(key, "it has 10 bytes, but 7 were listed")
 
 
 def test_a_source_that_was_rewritten_is_not_deleted(place: Place) -> None:

@@ -6,15 +6,17 @@ import pytest
 
 from archive_intake.application.accepting import AcceptArchive, SendAccepted
 from archive_intake.application.estimating import EstimateArchive
+from archive_intake.application.manifests import SampleManifest
 from archive_intake.domain.estimates import SourceSample, archives_of
 from archive_intake.domain.jobs import fingerprint
-from fakes.archive_intake import FakeJobs
+from fakes.archive_intake import FakeJobs, FakeManifests
 from fakes.archive_jobs import NOW, SOURCE, a_wanted_job, an_order
 from fakes.outbox import FakeCommandQueue, FakeEventBus
 from glaciate.errors import Problem
 from glaciate.requests import ArchiveRequest
 
 MEGABYTE = 1_000_000
+NO_MANIFESTS = SampleManifest(FakeManifests())
 SMALL = an_order(file_count=3, archive_size=10)
 
 
@@ -48,7 +50,7 @@ def test_archives_are_counted_as_the_caps_say(sizes: tuple[int, ...], archives: 
 def test_an_estimate_compares_packing_with_a_lifecycle_rule() -> None:
     sample = SourceSample((10_000,) * 5_000, complete=True)
 
-    dry_run = EstimateArchive(FakeJobs(), FakeSources(sample))(a_wanted_job("logs/"))
+    dry_run = EstimateArchive(FakeJobs(), FakeSources(sample), NO_MANIFESTS)(a_wanted_job("logs/"))
 
     assert dry_run.dry_run is True
     assert (dry_run.sources.files, dry_run.sources.bytes, dry_run.sources.complete) == (5_000, 50_000_000, True)
@@ -61,7 +63,7 @@ def test_an_estimate_compares_packing_with_a_lifecycle_rule() -> None:
 
 
 def test_keeping_tags_is_in_the_price() -> None:
-    estimate = EstimateArchive(FakeJobs(), FakeSources(SourceSample((10_000,) * 5_000)))
+    estimate = EstimateArchive(FakeJobs(), FakeSources(SourceSample((10_000,) * 5_000)), NO_MANIFESTS)
 
     plain, tagged = (estimate(a_wanted_job("logs/", preserve_tags=preserve)).estimate for preserve in (False, True))
 
@@ -73,7 +75,7 @@ def test_keeping_tags_is_in_the_price() -> None:
 def test_sources_that_cannot_be_listed_leave_the_price_of_a_thousand() -> None:
     sample = SourceSample(complete=False, unreadable="AccessDenied")
 
-    dry_run = EstimateArchive(FakeJobs(), FakeSources(sample))(a_wanted_job("logs/"))
+    dry_run = EstimateArchive(FakeJobs(), FakeSources(sample), NO_MANIFESTS)(a_wanted_job("logs/"))
 
     assert (dry_run.sources.files, dry_run.sources.unreadable) == (0, "AccessDenied")
     assert dry_run.estimate.per_1000_files.packed.once_usd > 0
@@ -82,7 +84,7 @@ def test_sources_that_cannot_be_listed_leave_the_price_of_a_thousand() -> None:
 def test_a_dry_run_answers_what_the_call_would_be_refused_for_or_has_started() -> None:
     jobs = FakeJobs()
     accept = AcceptArchive(jobs, SendAccepted(jobs, FakeCommandQueue(), FakeEventBus()), lambda: NOW)
-    estimate = EstimateArchive(jobs, FakeSources(SourceSample()))
+    estimate = EstimateArchive(jobs, FakeSources(SourceSample()), NO_MANIFESTS)
     running = accept(a_wanted_job("logs/", call="one"))
     before = (dict(jobs.rows), jobs.running(running.order.project, SOURCE))
 

@@ -283,3 +283,13 @@ def test_a_jobs_archives_and_skipped_files_are_paged_side_by_side(glaciate: Glac
         "k2",
     ]
     assert [dict(call.url.params) for call in api.calls] == [{}, {"next_token": "s2"}, {"archives_token": "a2"}]
+
+
+def test_a_manifest_goes_along_with_what_is_expected_of_it(glaciate: Glaciate, api: FakeGlaciateHttp) -> None:
+    api.on("POST /archive", ACCEPTED)
+
+    glaciate("archive", "s3://source/", "--manifest", "s3://lists/list.csv", "--expect-files", "3")
+
+    (body,) = api.bodies("POST /archive")
+    assert body["manifest"] == {"uri": "s3://lists/list.csv", "file_count": 3}
+    assert (body["bucket_name"], body["prefix"]) == ("source", "")

@@ -4,9 +4,10 @@ from functools import cache
 from zoneinfo import ZoneInfo
 
 from archive_intake.adapters.dynamo import DynamoDecisions, DynamoJobs, utc_now
-from archive_intake.adapters.s3 import S3SkippedFiles, S3Sources, S3Vault
+from archive_intake.adapters.s3 import S3Manifests, S3SkippedFiles, S3Sources, S3Vault
 from archive_intake.application.accepting import AcceptArchive, CheckRequest, ResendUnsent, SendAccepted
 from archive_intake.application.estimating import EstimateArchive
+from archive_intake.application.manifests import LookAtManifest, SampleManifest
 from archive_intake.application.reporting import DescribeJob, ListJobs
 from archive_intake.application.scheduling import RunFallback, RunSchedule
 from archive_intake.settings import IntakeSettings
@@ -39,6 +40,11 @@ def _decisions() -> DynamoDecisions:
 
 
 @cache
+def _manifests() -> S3Manifests:
+    return S3Manifests(aws.s3())
+
+
+@cache
 def _send() -> SendAccepted:
     return SendAccepted(
         _jobs(),
@@ -51,7 +57,7 @@ def _send() -> SendAccepted:
 def check_request() -> CheckRequest:
     """Checks what `POST /archive` asks for."""
     here = settings()
-    return CheckRequest(_projects(), here.aws_region, here.account_id, here.topic_arn)
+    return CheckRequest(_projects(), here.aws_region, here.account_id, here.topic_arn, LookAtManifest(_manifests()))
 
 
 @cache
@@ -63,7 +69,7 @@ def accept_archive() -> AcceptArchive:
 @cache
 def estimate_archive() -> EstimateArchive:
     """Answers `POST /archive` with `dry_run`."""
-    return EstimateArchive(_jobs(), S3Sources(aws.s3()))
+    return EstimateArchive(_jobs(), S3Sources(aws.s3()), SampleManifest(_manifests()))
 
 
 @cache

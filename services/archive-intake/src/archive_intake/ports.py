@@ -9,6 +9,7 @@ from archive_intake.domain.answers import ArchivesPage, SkippedPage
 from archive_intake.domain.estimates import SourceSample
 from archive_intake.domain.fallback import Decision
 from archive_intake.domain.jobs import Job, RunningJobs
+from glaciate.manifests import Slice
 from glaciate.names import JobId, ProjectName
 from glaciate.projects import ProjectsDocument
 
@@ -33,6 +34,17 @@ class Sources(Protocol):
 
     def sample(self, bucket: str, prefix: str, *, limit: int) -> SourceSample:
         """The first files under a prefix, `limit` at the most."""
+
+
+class Manifests(Protocol):
+    """The lists of source files that callers keep in S3."""
+
+    def read(self, bucket: str, key: str, *, start: int, etag: str | None) -> Slice:
+        """Some bytes from a position on, of that version if one is named; no bytes where the object ends.
+
+        Raises:
+            BadManifest: it is not there, not that version, or not to be read.
+        """
 
 
 class Jobs(Protocol):

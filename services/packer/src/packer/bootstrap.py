@@ -41,11 +41,11 @@ def worker() -> "Worker":
     from glaciate.worker_loop import SqsInbox, Worker
     from packer.adapters.earlier import IndexedArchives
     from packer.adapters.index import DynamoFileIndex
-    from packer.adapters.objects import S3Catalogs, S3Listing, S3Plans
+    from packer.adapters.objects import S3Catalogs, S3Listing, S3Manifests, S3Notes, S3Plans
     from packer.adapters.rows import PynamoArchives, PynamoJobs, utc_now
     from packer.adapters.sources import ObstoreSources
     from packer.adapters.vault import S3Vault
-    from packer.application import CloseJob, Pack, Plan
+    from packer.application import CloseJob, Pack, Plan, SortManifest
 
     settings = WorkerSettings()
     tables.bind(files=settings.files_table, archives=settings.archives_table, jobs=settings.jobs_table)
@@ -65,6 +65,7 @@ def worker() -> "Worker":
         listing=S3Listing(s3),
         earlier=IndexedArchives(s3, settings.vault_bucket),
         vault=vault,
+        sort=SortManifest(S3Manifests(s3), S3Notes(s3, settings.work_bucket)),
         plans=plans,
         queue=SqsCommandQueue(aws.sqs(), settings.pack_queue_url),
         close=close,

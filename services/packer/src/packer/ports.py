@@ -9,6 +9,7 @@ from glaciate.catalog import Skipped
 from glaciate.errors import Busy, GlaciateError, Permanent
 from glaciate.events import ArchiveJobCompleted
 from glaciate.jobs import JobOrder
+from glaciate.manifests import Slice
 from glaciate.messages import PackArchive
 from glaciate.names import ArchiveId, JobId
 from glaciate.requests import Compression
@@ -24,6 +25,14 @@ class Unknown(GlaciateError):
 
 class SourceUnlistable(Permanent):
     """The source bucket is not there, or may not be listed."""
+
+
+class ManifestUnusable(Permanent):
+    """The manifest changed since the job was accepted, vanished, or says what cannot be done."""
+
+
+class NotesMissing(Permanent):
+    """What an earlier step left in the work bucket is not there any more."""
 
 
 class LostRace(Busy):
@@ -103,6 +112,26 @@ class Earlier(Protocol):
         """The files of one, in key order; none where its catalog is not there, or tells of another object."""
 
 
+class Manifests(Protocol):
+    """Lists of source files that callers keep in S3."""
+
+    def read(self, bucket: str, key: str, *, start: int, etag: str | None) -> Slice:
+        """Some megabytes from a position on, of that version if one is named; no bytes where the object ends.
+
+        Raises `ManifestUnusable` where it is not there, not that version, or not to be read; `Transient`.
+        """
+
+
+class Notes(Protocol):
+    """What the planner of a job keeps for whoever goes on planning, in the work bucket."""
+
+    def put(self, job_id: JobId, name: str, data: bytes) -> None:
+        """Keeps it under a name, in place of what was there."""
+
+    def find(self, job_id: JobId, name: str) -> bytes | None:
+        """What was kept."""
+
+
 class Plans(Protocol):
     """Plans, and lists of what was skipped, in the work bucket."""
 
@@ -125,7 +154,8 @@ class Sources(Protocol):
         """Reads, verifies and compresses files, many at once, and gives them in the order asked.
 
         `tagged`: with their tags. Whatever is not as planned any more, or cannot be read with all that was asked for, comes as
-        `Skipped`. Raises `Transient`.
+        `Skipped`. Of a file whose ETag is not known the version that is there is read; `ReadFile.file` says which it was.
+        Raises `Transient`.
         """
 
     def describe(self, bucket: str, file: SourceFile, *, tagged: bool = False) -> SourceState | Skipped:

@@ -75,11 +75,7 @@ class PartDocuments(Protocol):
     """What each part wants, and what became of it."""
 
     def wanted(self, request_id: RequestId, archive_id: ArchiveId) -> tuple[WantedFile, ...]:
-        """The files a part wants.
-
-        Raises:
-            DocumentLost: nobody can say any more.
-        """
+        """The files a part wants."""
 
     def put_results(self, request_id: RequestId, archive_id: ArchiveId, results: tuple[FileResult, ...]) -> None:
         """What became of them."""

@@ -3,7 +3,7 @@
 import gzip
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 from botocore.exceptions import ClientError
 from pydantic_core import from_json
@@ -12,11 +12,15 @@ from archive_intake.domain.answers import ArchiveObject, ArchivesPage, SkippedFi
 from archive_intake.domain.estimates import SourceSample
 from archive_intake.domain.jobs import Job
 from glaciate.errors import invalid
+from glaciate.manifests import BadManifest, Slice
 from glaciate.names import JobId, archive_of_vault_key, job_of, skipped_prefix
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import ObjectTypeDef
+
+
+_UNREADABLE: Final = frozenset({"NoSuchKey", "NoSuchBucket", "AccessDenied", "InvalidObjectState", "PermanentRedirect"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +120,32 @@ def _require_archive_of(job: Job, name: str) -> None:
         ours = False
     if not ours:
         raise invalid("archives_token is none of this job's")
+
+
+@dataclass(frozen=True, slots=True)
+class S3Manifests:
+    """Ranged GETs."""
+
+    s3: "S3Client"
+    slice_bytes: int = 1024 * 1024
+
+    def read(self, bucket: str, key: str, *, start: int, etag: str | None) -> Slice:
+        """One request. A range behind the end, or of an empty object, answers 416; then a HEAD tells which object it is."""
+        condition: dict[str, Any] = {"IfMatch": etag} if etag else {}
+        span = f"bytes={start}-{start + self.slice_bytes - 1}"
+        try:
+            answer = self.s3.get_object(Bucket=bucket, Key=key, Range=span, **condition)
+            data = answer["Body"].read()
+        except ClientError as error:
+            code = error.response["Error"]["Code"]
+            if code in {"416", "InvalidRange"}:
+                return Slice(b"", self.s3.head_object(Bucket=bucket, Key=key)["ETag"], start)
+            if code in {"412", "PreconditionFailed"}:
+                raise BadManifest("it changed while it was read") from error
+            if code in _UNREADABLE:
+                raise BadManifest(f"it can't be read: {code}") from error
+            raise
+        return Slice(data, answer["ETag"], int(answer["ContentRange"].rpartition("/")[2]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+from archive_intake.application.manifests import LookAtManifest
 from archive_intake.domain.fallback import Decision, DecisionOutcome, DuePrefix
 from archive_intake.domain.jobs import Job, JobState, RunningJobs, WantedJob, fingerprint
 from archive_intake.ports import Jobs, Projects
 from glaciate.api import require_deployment
 from glaciate.contracts import CorrelationId
-from glaciate.errors import Transient, conflict, unprocessable
+from glaciate.errors import Transient, conflict
 from glaciate.events import ArchiveJobAccepted
 from glaciate.jobs import order
 from glaciate.messages import PlanArchives
@@ -150,6 +151,7 @@ class CheckRequest:
     region: str
     account: str
     topic_arn: str
+    look: LookAtManifest
 
     def __call__(
         self, request: ArchiveRequest, *, idempotency_key: str | None, correlation_id: CorrelationId, stage_url: str
@@ -157,18 +159,15 @@ class CheckRequest:
         """Checks and fills in the project's defaults; records nothing.
 
         Raises:
-            Problem: 422, another region or account; or a manifest to read; 404, no such project; 403, a bucket it may not use.
+            Problem: 422, another region or account, or a manifest that cannot be used; 404, no such project; 403, a bucket it may
+                not use.
         """
         require_deployment(request, region=self.region, account=self.account)
         project = self.projects.load().require(request.project_name)
         project.require_bucket(request.bucket_name)
-        if request.manifest and request.manifest.uri:
-            raise unprocessable(
-                "ManifestNotRead",
-                "sources are listed from the bucket, not from a manifest: leave manifest.uri out; file_count and total_size are checked",
-            )
+        uri = request.manifest.uri if request.manifest else None
         return WantedJob(
-            order=order(request, project),
+            order=order(request, project, source=self.look(request, project, uri) if uri else None),
             fingerprint=fingerprint(request, idempotency_key),
             correlation_id=correlation_id,
             topic_arn=project.topic(None, stack_topic=self.topic_arn),

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from archive_intake.application.accepting import look_around
+from archive_intake.application.manifests import SampleManifest
 from archive_intake.domain.estimates import DryRun, dry_run_of
 from archive_intake.domain.jobs import WantedJob
 from archive_intake.ports import Jobs, Sources
@@ -17,14 +18,18 @@ class EstimateArchive:
 
     jobs: Jobs
     sources: Sources
+    sample_manifest: SampleManifest
 
     def __call__(self, wanted: WantedJob) -> DryRun:
-        """Lists the first files under the prefix.
+        """Lists the first files under the prefix, or reads the first rows of the manifest.
 
         Raises:
-            Problem: 409, a running job overlaps.
+            Problem: 409, a running job overlaps; 422, the manifest cannot be used.
         """
         order = wanted.order
         _, same = look_around(self.jobs, wanted, self.jobs.running(order.project, order.bucket))
-        sample = self.sources.sample(order.bucket, order.prefix, limit=SAMPLED_FILES)
+        if order.source is not None:
+            sample = self.sample_manifest(order, order.source, limit=SAMPLED_FILES)
+        else:
+            sample = self.sources.sample(order.bucket, order.prefix, limit=SAMPLED_FILES)
         return dry_run_of(order, sample, running_job_id=same.job_id if same else None)

@@ -81,11 +81,11 @@ class Decision:
 def covering_job(due: DuePrefix, jobs: Iterable[Job]) -> Job | None:
     """The first of the jobs that takes everything under a due prefix, if there is one.
 
-    A job with filters does not take everything; one that the fallback started for another day does not count for this one.
+    A job with filters or a manifest does not take everything; one that the fallback started for another day does not count for this one.
     """
     for job in jobs:
         order = job.order
-        whole = not (order.include or order.exclude or order.older_than)
+        whole = not (order.include or order.exclude or order.older_than or order.source)
         of_this_day = job.scheduled_for in {None, due.label}
         if order.bucket == due.bucket and covers(order.prefix, due.prefix) and whole and of_this_day:
             return job

@@ -8,20 +8,34 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, HTTPClientError, ReadTimeoutError, ResponseStreamingError
 from pydantic_core import from_json
 
 from glaciate.catalog import Skipped
-from glaciate.names import ArchiveId, JobId, catalog_key, plan_key, skipped_prefix
+from glaciate.errors import Transient
+from glaciate.manifests import SLICE_BYTES, Slice
+from glaciate.names import ArchiveId, JobId, catalog_key, note_key, plan_key, skipped_prefix
 from packer.domain.archives import CatalogEntry, Draft, Seal
 from packer.domain.sources import SourceFile, read_plan_line
-from packer.ports import CatalogOfAnother, LostRace, SourceUnlistable
+from packer.ports import CatalogOfAnother, LostRace, ManifestUnusable, SourceUnlistable
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import HeadObjectOutputTypeDef
 
 _UNLISTABLE: Final = frozenset({"NoSuchBucket", "AccessDenied", "AllAccessDisabled", "PermanentRedirect"})
+_NOT_READABLE: Final = frozenset(
+    {
+        "NoSuchKey",
+        "NoSuchBucket",
+        "AccessDenied",
+        "AllAccessDisabled",
+        "InvalidObjectState",
+        "PermanentRedirect",
+        "404",
+        "403",
+    }
+)
 _NOT_FOUND: Final = frozenset({"404", "NoSuchKey", "NotFound"})
 _CONDITION_FAILED: Final = frozenset({"412", "PreconditionFailed", "ConditionalRequestConflict"})
 
@@ -54,6 +68,59 @@ class S3Listing:
             if error_code(error) not in _UNLISTABLE:
                 raise
             raise SourceUnlistable(f"s3://{bucket}/{prefix} can't be listed: {error}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class S3Manifests:
+    """Ranged GETs: a connection would not outlive the sorting between two of them."""
+
+    s3: "S3Client"
+    slice_bytes: int = SLICE_BYTES
+
+    def read(self, bucket: str, key: str, *, start: int, etag: str | None) -> Slice:
+        """One request. A range behind the end, or of an empty object, answers 416."""
+        condition: dict[str, Any] = {"IfMatch": etag} if etag else {}
+        span = f"bytes={start}-{start + self.slice_bytes - 1}"
+        try:
+            answer = self.s3.get_object(Bucket=bucket, Key=key, Range=span, **condition)
+            with closing(answer["Body"]) as body:
+                data = body.read()
+        except ClientError as error:
+            code = error_code(error)
+            if code in {"416", "InvalidRange"}:
+                return Slice(b"", etag or "", start)
+            if code in _CONDITION_FAILED:
+                raise ManifestUnusable(f"s3://{bucket}/{key} changed since the job was accepted") from error
+            if code in _NOT_READABLE:
+                raise ManifestUnusable(f"s3://{bucket}/{key} can't be read: {code}") from error
+            raise
+        except (HTTPClientError, ReadTimeoutError, ResponseStreamingError) as error:
+            raise Transient(f"s3://{bucket}/{key} broke off: {error}") from error
+        total = int(answer["ContentRange"].rpartition("/")[2])
+        return Slice(data, answer["ETag"], total)
+
+
+@dataclass(frozen=True, slots=True)
+class S3Notes:
+    """A job's notes under a prefix of their own; the work bucket's lifecycle removes them."""
+
+    s3: "S3Client"
+    work_bucket: str
+
+    def put(self, job_id: JobId, name: str, data: bytes) -> None:
+        """One request."""
+        self.s3.put_object(Bucket=self.work_bucket, Key=note_key(job_id, name), Body=data)
+
+    def find(self, job_id: JobId, name: str) -> bytes | None:
+        """One request."""
+        try:
+            answer = self.s3.get_object(Bucket=self.work_bucket, Key=note_key(job_id, name))
+        except ClientError as error:
+            if error_code(error) in _NOT_FOUND:
+                return None
+            raise
+        with closing(answer["Body"]) as body:
+            return body.read()
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,11 +52,16 @@ _AGAIN: Final = frozenset({"InternalError", "SlowDown", "ServiceUnavailable", "R
 _KMS: Final = frozenset({"aws:kms", "aws:kms:dsse"})
 REWRITTEN: Final = "it was rewritten since it was listed"
 VANISHED: Final = "it vanished since it was listed"
+OTHER_SIZE: Final = "it has {} bytes, but {} were listed"
 KEPT: Final = "archived, but the source was rewritten since and is kept"
 
 
 class _Damaged(Exception):
     """Not all of the object's bytes arrived."""
+
+
+class _OtherSize(Exception):
+    """The object has another size than the list says."""
 
 
 class _Mismatch(Exception):
@@ -128,10 +133,10 @@ class ObstoreSources:
             threads.shutdown(wait=True, cancel_futures=True)
 
     def describe(self, bucket: str, file: SourceFile, *, tagged: bool = False) -> SourceState | Skipped:
-        """A HEAD on condition of the ETag."""
+        """A HEAD on condition of the ETag, if one is known."""
         try:
             tags = read_tags(self.s3, bucket, file.key) if tagged else None
-            head = self.s3.head_object(Bucket=bucket, Key=file.key, IfMatch=file.etag, ChecksumMode="ENABLED")
+            head = self.s3.head_object(Bucket=bucket, Key=file.key, ChecksumMode="ENABLED", **_if_match(file))
             about = self._with_tags(bucket, file, _described(head), tags)
         except ClientError as error:
             reason = _reason(error_code(error))
@@ -140,8 +145,11 @@ class ObstoreSources:
             return Skipped(file.key, reason)
         except TagsUnreadable as unreadable:
             return Skipped(file.key, str(unreadable))
+        if head["ContentLength"] != file.size:
+            return Skipped(file.key, OTHER_SIZE.format(head["ContentLength"], file.size))
         is_whole = head.get("ChecksumType", "FULL_OBJECT") == "FULL_OBJECT"
-        return SourceState(about, head.get("ChecksumCRC64NVME") if is_whole else None)
+        checksum = head.get("ChecksumCRC64NVME") if is_whole else None
+        return SourceState(about, checksum, file.seen(etag=head["ETag"], modified=head["LastModified"]))
 
     def delete(self, bucket: str, files: Iterable[tuple[str, str]]) -> Iterator[Skipped]:
         """A thousand a request, each on condition of its ETag; in a versioned bucket a delete marker hides the version."""
@@ -171,39 +179,52 @@ class ObstoreSources:
                 time.sleep(self.pause_seconds * 2**attempt)
             try:
                 tags = read_tags(self.s3, bucket, file.key) if tagged else None
-                data, about = self._get(store, bucket, file)
-                self._verify(bucket, file, data)
+                data, about, seen = self._get(store, bucket, file)
+                self._require_size(bucket, seen, len(data))
+                self._verify(bucket, seen, data)
                 about = self._with_tags(bucket, file, about, tags)
-            except TagsUnreadable as unreadable:
-                return Skipped(file.key, str(unreadable))
+            except (TagsUnreadable, _OtherSize) as left:
+                return Skipped(file.key, str(left))
             except (BaseError, OSError, ClientError, BotoCoreError, _Damaged, _Mismatch) as error:
                 if reason := _reason(_code(error)):
                     return Skipped(file.key, reason)
                 failure = error
             else:
-                return _Verified(file, about, data)
+                return _Verified(seen, about, data)
         if isinstance(failure, _Mismatch):  # the others of the archive need not wait for what never comes right
             return Skipped(file.key, f"it can't be verified: {failure}")
         raise Transient(f"{file.key} could not be read: {failure}") from failure
 
-    def _get(self, store: S3Store, bucket: str, file: SourceFile) -> tuple[Any, Description]:
+    def _get(self, store: S3Store, bucket: str, file: SourceFile) -> tuple[Any, Description, SourceFile]:
+        """The file's bytes, what it carries besides, and the file as S3 tells of it."""
         if _NOT_FOR_OBSTORE.search(file.key):
-            answer = self.s3.get_object(Bucket=bucket, Key=file.key, IfMatch=file.etag)
-            return answer["Body"].read(), _described(answer)
-        result = obstore.get(store, file.key, options={"if_match": file.etag})
+            answer = self.s3.get_object(Bucket=bucket, Key=file.key, **_if_match(file))
+            seen = file.seen(etag=answer["ETag"], modified=answer["LastModified"])
+            return answer["Body"].read(), _described(answer), seen
+        result = obstore.get(store, file.key, options={"if_match": file.etag} if file.etag else None)
         description = _attributed(tuple(result.attributes.items()))
-        version = result.meta["version"]
-        return result.bytes(), replace(description, version_id=version) if version else description
+        meta = result.meta
+        seen = file if file.is_known else file.seen(etag=_etag_of(meta), modified=meta["last_modified"])
+        if version := meta["version"]:
+            description = replace(description, version_id=version)
+        return result.bytes(), description, seen
 
     def _with_tags(self, bucket: str, file: SourceFile, about: Description, tags: FoundTags | None) -> Description:
         if tags is None:
             return about
         return replace(about, tags=tags_of_version(self.s3, bucket, file.key, tags, version_id=about.version_id))
 
+    def _require_size(self, bucket: str, file: SourceFile, came: int) -> None:
+        """Tells a list that is wrong about a file from an answer that was cut short."""
+        if came == file.size:
+            return
+        size = self.s3.head_object(Bucket=bucket, Key=file.key, IfMatch=file.etag)["ContentLength"]
+        if size != file.size:
+            raise _OtherSize(OTHER_SIZE.format(size, file.size))
+        msg = f"{came} bytes came, {file.size} were listed"
+        raise _Damaged(msg)
+
     def _verify(self, bucket: str, file: SourceFile, data: Any) -> None:
-        if len(data) != file.size:
-            msg = f"{len(data)} bytes came, {file.size} were listed"
-            raise _Damaged(msg)
         etag = _MD5.fullmatch(file.etag)
         if etag is None or md5(data, usedforsecurity=False).hexdigest() == etag[1]:
             return
@@ -279,6 +300,19 @@ def _chunks(files: Iterable[SourceFile]) -> Iterator[_Chunk]:
         size += file.size
     if chunk:
         yield _Chunk(tuple(chunk), size)
+
+
+def _if_match(file: SourceFile) -> Any:
+    return {"IfMatch": file.etag} if file.etag else {}
+
+
+def _etag_of(meta: Any) -> str:
+    """The ETag, without which neither a later read nor a deletion can be held to what was read."""
+    etag = meta["e_tag"]
+    if not etag:
+        msg = "S3 told no ETag"
+        raise _Damaged(msg)
+    return str(etag)
 
 
 def _code(error: Exception) -> str:

@@ -140,6 +140,7 @@ class Pack:
         skipped = source if isinstance(source, Skipped) else None
         draft = Draft(0, None, 0, 0)
         if not isinstance(source, Skipped):
+            file = source.file
             draft = Draft(file.size, source.checksum, 1, file.size)
             member = _whole(file, source.description)
             replacing = self._put_catalog(archive, job, draft, replacing, members=(member,))

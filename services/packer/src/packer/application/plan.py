@@ -10,9 +10,11 @@ from glaciate.outbox import CommandQueue
 from glaciate.requests import Disposition
 from glaciate.telemetry import count, logger
 from packer.application.close import CloseJob
+from packer.application.sort_manifest import SortManifest
 from packer.domain.archives import Job, NewArchive
 from packer.domain.earlier import AlreadyArchived, EarlierArchive, KnownFile
 from packer.domain.planning import PlannedArchive, Span, spans
+from packer.domain.sources import SourceFile
 from packer.ports import Earlier, Jobs, Listing, Plans, Vault
 
 
@@ -26,7 +28,7 @@ class TooManyArchives(Permanent):
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Lists the job's sources from its checkpoint on, and sends each archive to be packed as soon as it is planned.
+    """Lists the job's sources, or sorts its manifest, from its checkpoint on, and sends each archive to be packed as soon as it is planned.
 
     Twice is harmless, one after the other or at once: the archives are recorded, each with the plan that counts, in one
     transaction with the checkpoint, on condition that it is where this planner found it. The commands are sent after that,
@@ -37,6 +39,7 @@ class Plan:
     listing: Listing
     earlier: Earlier
     vault: Vault
+    sort: SortManifest
     plans: Plans
     queue: CommandQueue
     close: CloseJob
@@ -57,10 +60,12 @@ class Plan:
     def _plan(self, job: Job) -> None:
         self.jobs.begin_planning(job.job_id)
         order = job.order
+        if order.source is not None:
+            self.sort(job)
         if job.checkpoint_key is None:
             self._require_manifest(job)
         archived = self._archived_already(job)
-        for span in spans(self.listing.files(order.bucket, order.prefix, after=job.checkpoint_key), order, archived):
+        for span in spans(self._files(job, after=job.checkpoint_key), order, archived):
             job = self._record(job, span)
         if archived.left_out:
             count("EarlierArchivesLeftOut", archived.left_out)
@@ -86,12 +91,19 @@ class Plan:
             return
         yield from self.earlier.files(archive)
 
+    def _files(self, job: Job, *, after: str | None) -> Iterator[SourceFile]:
+        """Every file in key order, those after `after`."""
+        order = job.order
+        if order.source is not None:
+            return self.sort.files(job, after=after)
+        return self.listing.files(order.bucket, order.prefix, after=after)
+
     def _require_manifest(self, job: Job) -> None:
         declared = job.order.manifest
         if declared is None or (declared.file_count is None and declared.total_size is None):
             return
         files = size = 0
-        for file in self.listing.files(job.order.bucket, job.order.prefix, after=None):
+        for file in self._files(job, after=None):
             files += 1
             size += file.size
         wrong = [
@@ -100,7 +112,8 @@ class Plan:
             if said is not None and said != there
         ]
         if wrong:
-            raise ManifestNotMet(f"under s3://{job.order.bucket}/{job.order.prefix} " + "; ".join(wrong))
+            where = job.order.source.uri if job.order.source else f"s3://{job.order.bucket}/{job.order.prefix}"
+            raise ManifestNotMet(f"{'in' if job.order.source else 'under'} {where} " + "; ".join(wrong))
 
     def _record(self, job: Job, span: Span) -> Job:
         if job.next_number + len(span.archives) > MAX_ARCHIVES_PER_JOB:

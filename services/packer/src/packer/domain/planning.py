@@ -54,6 +54,8 @@ def refusal(order: JobOrder) -> Callable[[SourceFile], str | None]:
 
     def refuse(file: SourceFile) -> str | None:
         names = (file.key, file.key[len(order.prefix) :])
+        if file.refused is not None:
+            return file.refused
         if file.storage_class in ARCHIVE_CLASSES:
             return f"it is in storage class {file.storage_class} already"
         if included and not any(map(included.match, names)):

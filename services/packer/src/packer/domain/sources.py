@@ -1,7 +1,7 @@
 """Source files as the packer meets them: listed, planned, read."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -9,18 +9,33 @@ from pydantic_core import from_json, to_json
 
 from packer.domain.codec import Packed
 
+UNKNOWN_TIME: Final = datetime(1970, 1, 1, tzinfo=UTC)  # S3 is younger
 ARCHIVE_CLASSES: Final = frozenset({"GLACIER", "DEEP_ARCHIVE"})
 
 
 @dataclass(frozen=True, slots=True)
 class SourceFile:
-    """One version of one S3 object, as a listing or a plan tells of it. `etag` is as S3 gives it, quotes included."""
+    """One version of one S3 object, as a listing, a manifest or a plan tells of it. `etag` is as S3 gives it, quotes included.
+
+    Where a manifest does not tell them, `etag` is empty and `modified` is `UNKNOWN_TIME`: whoever reads the file learns both.
+    `refused`: why the list that names it does not let it be archived.
+    """
 
     key: str
     size: int
     etag: str
     modified: datetime
     storage_class: str = "STANDARD"
+    refused: str | None = None
+
+    @property
+    def is_known(self) -> bool:
+        """Whether nothing is left to be learnt."""
+        return bool(self.etag) and self.modified != UNKNOWN_TIME
+
+    def seen(self, *, etag: str, modified: datetime) -> "SourceFile":
+        """The file as S3 tells of it, where the list did not."""
+        return self if self.is_known else replace(self, etag=etag, modified=modified)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +54,11 @@ class Description:
 
 @dataclass(frozen=True, slots=True)
 class SourceState:
-    """An object without its bytes. `checksum`: its full-object CRC64NVME in base64, where S3 has one."""
+    """An object without its bytes. `checksum`: its full-object CRC64NVME in base64, where S3 has one. `file`: as S3 tells of it."""
 
     description: Description
     checksum: str | None
+    file: SourceFile
 
 
 @dataclass(frozen=True, slots=True)
