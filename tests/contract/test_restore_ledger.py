@@ -1,19 +1,21 @@
 """The restore ledger against DynamoDB and S3 as moto plays them: every move once, twice, and against others."""
 
+import gzip
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 from moto import mock_aws
 from pynamodb.transactions import TransactWrite
 
 from glaciate.events import Outcome, RestoreCompleted
-from glaciate.names import ArchiveId, RequestId
+from glaciate.names import ArchiveId, RequestId, part_key, part_result_key
 from glaciate.parts import FileResult, WantedFile
-from glaciate.restores import PartState, RequestState, RestoreLedger, S3PartDocuments
+from glaciate.restores import DocumentLost, PartState, RequestState, RestoreLedger, S3PartDocuments
 from glaciate.tables import (
     REQUEST_ITEM,
     WAITING_LIST,
@@ -383,6 +385,47 @@ def test_a_part_that_failed_as_a_whole_names_all_its_files(ledger: RestoreLedger
         ("b.csv", "the archive is gone"),
     ]
     assert (event.location, event.available_until) == (None, None)
+
+
+@pytest.mark.parametrize("document", [None, b"no gzip", gzip.compress(b"no JSON"), gzip.compress(b'{"key": 1}')])
+def test_a_part_whose_list_is_lost_says_how_many_files_failed(ledger: RestoreLedger, document: bytes | None) -> None:
+    record_request(files=2)
+    record_part(files=2)
+    if document is not None:
+        boto3.client("s3").put_object(Bucket="work", Key=part_key(REQUEST, ARCHIVE), Body=document)
+    ledger.end_part(REQUEST, ARCHIVE, state=PartState.FAILED, restored=0, failed=2, reason="the list is lost")
+
+    event = ledger.close_if_last(REQUEST)
+
+    assert event is not None
+    assert [(failure.key, failure.reason) for failure in event.failures] == [
+        (f"(2 files of archive {ARCHIVE})", "the list is lost")
+    ]
+
+
+@pytest.mark.parametrize(
+    "document", [b"no gzip", gzip.compress(b"no JSON")[:-9], gzip.compress(b"no JSON"), gzip.compress(b'{"key": 1}')]
+)
+def test_a_list_that_is_damaged_is_lost(ledger: RestoreLedger, document: bytes) -> None:
+    for key in (part_key(REQUEST, ARCHIVE), part_result_key(REQUEST, ARCHIVE)):
+        boto3.client("s3").put_object(Bucket="work", Key=key, Body=document)
+
+    with pytest.raises(DocumentLost, match="is damaged"):
+        ledger.documents.wanted(REQUEST, ARCHIVE)
+    with pytest.raises(DocumentLost, match="is damaged"):
+        ledger.documents.results(REQUEST, ARCHIVE)
+
+
+@pytest.mark.parametrize("code", ["SlowDown", "InternalError", "AccessDenied", "503"])
+def test_a_list_that_cannot_be_read_now_is_not_lost(code: str) -> None:
+    class Refusing:
+        def get_object(self, **_asked: Any) -> Any:
+            raise ClientError({"Error": {"Code": code}}, "GetObject")
+
+    documents = S3PartDocuments(cast("Any", Refusing()), "work")
+
+    with pytest.raises(ClientError, match=code):
+        documents.wanted(REQUEST, ARCHIVE)
 
 
 def test_at_most_twenty_failures_are_told(ledger: RestoreLedger) -> None:

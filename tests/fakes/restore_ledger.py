@@ -7,7 +7,7 @@ from datetime import datetime
 from glaciate.events import Outcome, RestoreCompleted
 from glaciate.names import ArchiveId, ProjectName, RequestId
 from glaciate.parts import FileResult, WantedFile
-from glaciate.restores import LIVE_PART, Part, PartState
+from glaciate.restores import LIVE_PART, DocumentLost, Part, PartState
 
 
 @dataclass
@@ -111,6 +111,9 @@ class FakePartDocuments:
         self.wants[request_id, archive_id] = files
 
     def wanted(self, request_id: RequestId, archive_id: ArchiveId) -> tuple[WantedFile, ...]:
+        if (request_id, archive_id) not in self.wants:
+            msg = f"the list of {request_id} is not there any more"
+            raise DocumentLost(msg)
         return self.wants[request_id, archive_id]
 
     def put_results(self, request_id: RequestId, archive_id: ArchiveId, results: tuple[FileResult, ...]) -> None:

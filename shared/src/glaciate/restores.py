@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from itertools import islice
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from botocore.exceptions import ClientError
 from pynamodb.exceptions import TransactWriteError, UpdateError
@@ -47,6 +47,7 @@ TOLD_BEFORE_EXPIRY: Final = timedelta(days=1)
 _MAX_UPDATES: Final = 100  # DynamoDB's limit of a transaction
 _ATTEMPTS: Final = 6
 _FIRST_PAUSE_SECONDS: Final = 0.05
+T = TypeVar("T")
 
 
 class RequestState(StrEnum):
@@ -113,8 +114,8 @@ class Part:
     paid_bytes: int = 0
 
 
-class DocumentExpired(GlaciateError):
-    """The work bucket's lifecycle has taken a list of files of a request that ended long ago."""
+class DocumentLost(GlaciateError):
+    """A list of files is not in the work bucket any more, or is damaged: to read it again does not help."""
 
 
 class PartDocuments(Protocol):
@@ -124,13 +125,21 @@ class PartDocuments(Protocol):
         """Keeps what the part wants."""
 
     def wanted(self, request_id: RequestId, archive_id: ArchiveId) -> tuple[WantedFile, ...]:
-        """What the part wants."""
+        """What the part wants.
+
+        Raises:
+            DocumentLost: nobody can say any more.
+        """
 
     def put_results(self, request_id: RequestId, archive_id: ArchiveId, results: tuple[FileResult, ...]) -> None:
         """Keeps what became of the part's files."""
 
     def results(self, request_id: RequestId, archive_id: ArchiveId) -> tuple[FileResult, ...] | None:
-        """What became of the part's files, or None while nobody has said."""
+        """What became of the part's files, or None where nobody has said.
+
+        Raises:
+            DocumentLost: nobody can say any more.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,31 +157,43 @@ class S3PartDocuments:
         """What the part wants; written before the part is recorded, so it is there until the bucket's lifecycle takes it.
 
         Raises:
-            DocumentExpired: the lifecycle has taken it.
+            DocumentLost: the lifecycle or somebody has taken it, or it is damaged. Whatever else S3 says may pass, and rises.
         """
         key = part_key(request_id, archive_id)
-        try:
-            answer = self.s3.get_object(Bucket=self.bucket, Key=key)
-        except ClientError as error:
-            if error.response["Error"]["Code"] == "NoSuchKey":
-                msg = f"s3://{self.bucket}/{key} is not there any more"
-                raise DocumentExpired(msg) from error
-            raise
-        return read_wanted(answer["Body"].read())
+        document = self._get(key)
+        if document is None:
+            msg = f"s3://{self.bucket}/{key} is not there any more"
+            raise DocumentLost(msg)
+        return self._read(key, document, read_wanted)
 
     def put_results(self, request_id: RequestId, archive_id: ArchiveId, results: tuple[FileResult, ...]) -> None:
         """Keeps what became of the part's files."""
         self.s3.put_object(Bucket=self.bucket, Key=part_result_key(request_id, archive_id), Body=write_results(results))
 
     def results(self, request_id: RequestId, archive_id: ArchiveId) -> tuple[FileResult, ...] | None:
-        """What became of the part's files, or None while nobody has said."""
+        """What became of the part's files, or None where nobody has said.
+
+        Raises:
+            DocumentLost: it is damaged.
+        """
+        key = part_result_key(request_id, archive_id)
+        document = self._get(key)
+        return None if document is None else self._read(key, document, read_results)
+
+    def _get(self, key: str) -> bytes | None:
         try:
-            answer = self.s3.get_object(Bucket=self.bucket, Key=part_result_key(request_id, archive_id))
+            return self.s3.get_object(Bucket=self.bucket, Key=key)["Body"].read()
         except ClientError as error:
             if error.response["Error"]["Code"] == "NoSuchKey":
                 return None
             raise
-        return read_results(answer["Body"].read())
+
+    def _read(self, key: str, document: bytes, read: Callable[[bytes], T]) -> T:
+        try:
+            return read(document)
+        except ValueError as error:
+            msg = f"s3://{self.bucket}/{key} is damaged: {error}"
+            raise DocumentLost(msg) from error
 
 
 def read_part(row: PartRow) -> Part:
@@ -478,11 +499,18 @@ class RestoreLedger:
 
 
 def failed_files(part: Part, documents: PartDocuments) -> tuple[FailedFile, ...]:
-    """The files of an ended part that did not make it: as its results say, or all of them where it failed as a whole."""
-    results = documents.results(part.request_id, part.archive_id)
-    if results is not None:
-        return tuple(FailedFile(key=file.key, reason=file.reason or "") for file in results if file.state == "FAILED")
-    wanted = documents.wanted(part.request_id, part.archive_id)
+    """The files of an ended part that did not make it: as its results say, or all of them where it failed as a whole.
+
+    Where the lists are lost, one line says of how many files.
+    """
+    try:
+        results = documents.results(part.request_id, part.archive_id)
+        if results is not None:
+            failed = (file for file in results if file.state == "FAILED")
+            return tuple(FailedFile(key=file.key, reason=file.reason or "") for file in failed)
+        wanted = documents.wanted(part.request_id, part.archive_id)
+    except DocumentLost as lost:
+        return (FailedFile(key=f"({part.failed} files of archive {part.archive_id})", reason=part.reason or str(lost)),)
     return tuple(FailedFile(key=file.key, reason=part.reason or "") for file in wanted)
 
 

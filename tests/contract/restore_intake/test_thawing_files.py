@@ -2,16 +2,18 @@
 
 from datetime import UTC, datetime, timedelta
 
+import boto3
 import pytest
 from botocore.exceptions import ClientError
 
 from fakes.restore_world import World
 from fakes.strict_thaw import START
-from fakes.vault import VAULT
+from fakes.vault import SEALED_AT, VAULT
+from glaciate.contracts import read_body
 from glaciate.errors import Permanent, Problem
 from glaciate.events import ArchiveReadable, Outcome, RestoreAccepted, RestoreCompleted
-from glaciate.messages import ThawFiles
-from glaciate.names import ArchiveId, RequestId
+from glaciate.messages import COMMANDS, ThawFiles
+from glaciate.names import ArchiveId, RequestId, part_key
 from glaciate.parts import FileResult
 from glaciate.restores import PartState, RequestState
 
@@ -532,3 +534,29 @@ def test_what_was_restored_before_the_cancelling_stays_restored(world: World) ->
 
     files = world.files(request_id)
     assert {key: file["state"] for key, file in files.items()} == {"a.csv": "RESTORED", "b.csv": "CANCELLED"}
+
+
+def test_a_lost_list_stops_neither_the_status_nor_the_resolving(world: World) -> None:
+    """The newer archive's list is lost half-way: the older version does not take the place of the newer one, which fails."""
+    older = world.vault.put(0, [f"in/{number:03}" for number in range(3)])
+    newer = [
+        world.vault.put(number, ["in/001", f"in/{number:03}x"], sealed_at=SEALED_AT + timedelta(days=1))
+        for number in range(1, 60)
+    ]
+    request_id = world.post(prefix="in/")
+    [body] = [message["Body"] for message in world.sqs.receive_message(QueueUrl=world.queue_url)["Messages"]]
+    message = read_body(body, COMMANDS)
+    assert isinstance(message, ThawFiles)
+    world.thaw_files(message)
+    recorded = {part.archive_id for part in world.requests.parts(request_id)}
+    assert older not in recorded
+    keepers = [
+        a for a in newer if a in recorded and "in/001" in {f.key for f in world.ledger.documents.wanted(request_id, a)}
+    ]
+    boto3.client("s3").delete_object(Bucket="work", Key=part_key(request_id, keepers[0]))
+
+    world.describe(request_id, limit=1000, token=None)
+    world.drain()
+
+    wanted = [file.key for file in world.ledger.documents.wanted(request_id, older)]
+    assert wanted == ["in/000", "in/002"]

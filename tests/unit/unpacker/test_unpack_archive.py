@@ -218,6 +218,42 @@ def test_a_catalog_that_cannot_be_used_fails_the_part_and_says_so(world: World) 
     assert world.told() == {ONE: Outcome.FAILED}
 
 
+def test_a_part_whose_list_is_lost_ends_and_the_others_get_their_files(world: World) -> None:
+    world.archive()
+    world.want(ONE, "in/a.txt", "in/empty")
+    world.want(OTHER, "in/a.txt")
+    del world.documents.wants[ONE, ARCHIVE]
+
+    world.unpack()(readable())
+
+    part = world.ledger.parts[ONE, ARCHIVE]
+    assert (part.state, part.restored, part.failed) == (PartState.FAILED, 0, 2)
+    assert "what it wanted is not known any more" in (part.reason or "")
+    assert world.contents() == {f"{OTHER}/in/a.txt": FILES["in/a.txt"]}
+    assert world.told() == {ONE: Outcome.FAILED, OTHER: Outcome.COMPLETED}
+    assert world.ledger.waiting_requests(ARCHIVE) == ()
+
+
+def test_a_list_that_cannot_be_read_now_leaves_everybody_waiting(world: World) -> None:
+    world.archive()
+    world.want(ONE, "in/a.txt")
+    wanted = world.documents.wanted
+
+    def throttled(request_id: RequestId, archive_id: ArchiveId) -> tuple[WantedFile, ...]:
+        msg = "slow down"
+        raise Transient(msg)
+
+    world.documents.wanted = throttled  # type: ignore[method-assign]
+    with pytest.raises(Transient):
+        world.unpack()(readable())
+    assert world.ledger.waiting_requests(ARCHIVE) == (ONE,)
+
+    world.documents.wanted = wanted  # type: ignore[method-assign]
+    world.unpack()(readable())
+
+    assert world.told() == {ONE: Outcome.COMPLETED}
+
+
 def test_a_vanished_archive_fails_its_parts_and_no_others(world: World) -> None:
     world.archive()
     del world.vault.archives[VAULT_KEY]

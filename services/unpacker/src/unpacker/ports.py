@@ -75,7 +75,11 @@ class PartDocuments(Protocol):
     """What each part wants, and what became of it."""
 
     def wanted(self, request_id: RequestId, archive_id: ArchiveId) -> tuple[WantedFile, ...]:
-        """The files a part wants."""
+        """The files a part wants.
+
+        Raises:
+            DocumentLost: nobody can say any more.
+        """
 
     def put_results(self, request_id: RequestId, archive_id: ArchiveId, results: tuple[FileResult, ...]) -> None:
         """What became of them."""

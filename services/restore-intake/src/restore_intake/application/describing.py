@@ -10,9 +10,9 @@ from glaciate.errors import conflict, invalid, not_found
 from glaciate.messages import ThawFiles
 from glaciate.names import ProjectName, RequestId, accepted_at_of
 from glaciate.outbox import CommandQueue
-from glaciate.parts import WantedFile
+from glaciate.parts import FileResult, WantedFile
 from glaciate.requests import StorageClass, Tier
-from glaciate.restores import DocumentExpired, Part, PartDocuments, RequestState
+from glaciate.restores import DocumentLost, Part, PartDocuments, RequestState
 from restore_intake.application.thawing import ARCHIVES_PER_MESSAGE, EndCancelled
 from restore_intake.domain.ordering import Request
 from restore_intake.domain.thawing import known_class, thaw_days
@@ -110,7 +110,7 @@ class DescribeRestore:
                     yield f"{part.archive_id}:{number}", file
 
     def _files_of(self, part: Part) -> Iterator[dict[str, Any]]:
-        results = self.documents.results(part.request_id, part.archive_id) if part.state.ended else None
+        results = self._results(part) if part.state.ended else None
         if results is not None:
             for result in results:
                 restored = result.state == "RESTORED"
@@ -127,12 +127,17 @@ class DescribeRestore:
             yield _describe_file(file.key, file.size, part.state, expected_by=part.expected_by, reason=part.reason)
 
     def _wanted(self, part: Part) -> tuple[WantedFile, ...]:
-        """What a part wants; of a request that ended long ago the lists are gone, and its counts are what is left to tell."""
+        """What a part wants; where the list is lost, as that of a request which ended long ago, its counts are what is left to tell."""
         try:
             return self.documents.wanted(part.request_id, part.archive_id)
-        except DocumentExpired:
-            if not part.state.ended:
-                raise
+        except DocumentLost:
+            return ()
+
+    def _results(self, part: Part) -> tuple[FileResult, ...] | None:
+        """What became of a part's files; nothing where the list is damaged."""
+        try:
+            return self.documents.results(part.request_id, part.archive_id)
+        except DocumentLost:
             return ()
 
 

@@ -12,12 +12,12 @@ from glaciate.messages import ThawFiles
 from glaciate.names import ArchiveId, RequestId
 from glaciate.outbox import CommandQueue, EventBus
 from glaciate.requests import Tier
-from glaciate.restores import Part, PartDocuments, PartState, RequestState
+from glaciate.restores import DocumentLost, Part, PartDocuments, PartState, RequestState
 from glaciate.telemetry import count, logger
 from restore_intake.application.accepting import planned_parts
 from restore_intake.application.finding import FindWanted, Found
 from restore_intake.application.reminding import RemindOfExpiry
-from restore_intake.domain.finding import Progress, batches, clusters, newest_first, read_progress
+from restore_intake.domain.finding import ArchiveRange, Progress, batches, clusters, newest_first, read_progress
 from restore_intake.domain.ordering import Request
 from restore_intake.domain.thawing import (
     Act,
@@ -77,7 +77,7 @@ class ResolveRequest:
         recorded = {part.archive_id for part in self.requests.parts(request.request_id)}
         if request.order.names:
             found = self.find.by_names(request.order.model_copy(update={"all_matches": True}))
-            self._record(request, found, recorded, concerned=recorded)
+            self._record(request, found, recorded, promised=self._promised(request, recorded))
             self.requests.resolved(request.request_id, missing=found.missing)
             return True
         if not self._resolve_archives(request, recorded):
@@ -100,20 +100,16 @@ class ResolveRequest:
                         return False
                     left -= len(archives)
                     found = self.find.in_archives(request.order, archives)
-                    self._record(request, found, recorded, concerned=concerned & recorded)
+                    promised = self._promised(request, concerned & recorded, group)
+                    self._record(request, found, recorded, promised=promised)
                     progress = progress.further(len(archives))
                     self.requests.resolved_to(request.request_id, progress.text)
                 progress = Progress(bucket, max(archive.last_key for archive in group))
                 self.requests.resolved_to(request.request_id, progress.text)
         return True
 
-    def _record(self, request: Request, found: Found, recorded: set[ArchiveId], *, concerned: Set[ArchiveId]) -> None:
-        """Records what was found, but for the places that the `concerned` parts promise already."""
-        promised = frozenset(
-            file.destination
-            for archive_id in concerned
-            for file in self.documents.wanted(request.request_id, archive_id)
-        )
+    def _record(self, request: Request, found: Found, recorded: set[ArchiveId], *, promised: frozenset[str]) -> None:
+        """Records what was found, but for the places that are promised already."""
         parts = [
             part for part in planned_parts(request.order, found, without=promised) if part.archive_id not in recorded
         ]
@@ -121,6 +117,24 @@ class ResolveRequest:
             self.documents.put_wanted(request.request_id, part.archive_id, part.files)
         self.requests.add_parts(request.request_id, parts, look_at=self.now() + self.look_after)
         recorded.update(part.archive_id for part in parts)
+
+    def _promised(
+        self, request: Request, recorded: Set[ArchiveId], ranges: Iterable[ArchiveRange] = ()
+    ) -> frozenset[str]:
+        """The places in the restore bucket that recorded parts promise.
+
+        Where a part's list is lost, all that its archive may have given: no older version takes the place of one that fails.
+        """
+        places: set[str] = set()
+        for archive_id in recorded:
+            try:
+                wanted = self.documents.wanted(request.request_id, archive_id)
+            except DocumentLost as lost:
+                logger().error("list of files lost", extra={"archive_id": archive_id, "reason": str(lost)})
+                found = self.find.in_archives(request.order, [one for one in ranges if one.archive_id == archive_id])
+                wanted = tuple(file for part in planned_parts(request.order, found) for file in part.files)
+            places.update(file.destination for file in wanted)
+        return frozenset(places)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from glaciate.messages import ThawFiles
 from glaciate.names import ArchiveId, RequestId, archive_of_vault_key
 from glaciate.outbox import CommandQueue, EventBus
 from glaciate.parts import FileResult
-from glaciate.restores import PartState
+from glaciate.restores import DocumentLost, Part, PartState
 from glaciate.telemetry import count, logger
 from unpacker.application.unpack_members import UnpackMembers
 from unpacker.application.wants import Outcomes, Want
@@ -41,11 +41,17 @@ class UnpackArchive:
             return
         waiting = self.ledger.waiting_requests(archive_id)
         logger().info("archive can be read", extra={"archive_id": archive_id, "waiting": len(waiting)})
-        parts = {
-            request_id: tuple(Want(request_id, file) for file in self.documents.wanted(request_id, archive_id))
-            for request_id in waiting
-            if self.ledger.begin_unpacking(request_id, archive_id, readable_until=fact.readable_until)
-        }
+        parts: dict[RequestId, tuple[Want, ...]] = {}
+        for request_id in waiting:
+            part = self.ledger.begin_unpacking(request_id, archive_id, readable_until=fact.readable_until)
+            if part is None:
+                continue
+            try:
+                wanted = self.documents.wanted(request_id, archive_id)
+            except DocumentLost as lost:
+                self._give_up(part, f"what it wanted is not known any more, ask for it again: {lost}")
+                continue
+            parts[request_id] = tuple(Want(request_id, file) for file in wanted)
         outcomes = Outcomes()
         if parts:
             self._restore(archive_id, [want for wants in parts.values() for want in wants], outcomes)
@@ -86,6 +92,16 @@ class UnpackArchive:
         except NotReadable:
             logger().warning("no readable copy", extra={"archive_id": archive_id})
             count("ReadableCopyLapsed")
+
+    def _give_up(self, part: Part, reason: str) -> None:
+        """Ends a part of which nothing can be restored; the others that wait for the archive are not touched."""
+        logger().error(
+            "part given up", extra={"request_id": part.request_id, "archive_id": part.archive_id, "reason": reason}
+        )
+        count("FilesNotRestored", part.files)
+        self.ledger.end_part(
+            part.request_id, part.archive_id, state=PartState.FAILED, restored=0, failed=part.files, reason=reason
+        )
 
     def _end_part(
         self,
