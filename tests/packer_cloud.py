@@ -17,7 +17,7 @@ from uuid import uuid4
 from glaciate import tables
 from glaciate.catalog import Catalog, read_catalog
 from glaciate.jobs import JobOrder
-from glaciate.messages import PlanArchives
+from glaciate.messages import DeleteHeldSources, PlanArchives
 from glaciate.names import JobId, ProjectName, catalog_key, new_job_id, skipped_prefix
 from glaciate.requests import Compression, Disposition, StorageClass
 from glaciate_local.cloud import Server
@@ -191,8 +191,23 @@ class PackerCloud:
         return said.decode()
 
     def job(self, job_id: JobId) -> dict[str, Any]:
-        (row,) = self._items(self.jobs, {"id": job_id})
+        (row,) = self._items(self.jobs, {"id": job_id, "item": tables.JOB_ITEM})
         return row
+
+    def hold(self, job_id: JobId) -> dict[str, Any]:
+        (row,) = self._items(self.jobs, {"id": job_id, "item": tables.HOLD_ITEM})
+        return row
+
+    def delete_held(self, job_id: JobId) -> None:
+        """What archive-intake's schedule does when the day has come."""
+        self.server.client("dynamodb").update_item(
+            TableName=self.jobs,
+            Key={"id": {"S": job_id}, "item": {"S": tables.HOLD_ITEM}},
+            UpdateExpression="SET #state = :deleting",
+            ExpressionAttributeNames={"#state": "state"},
+            ExpressionAttributeValues={":deleting": {"S": "DELETING"}},
+        )
+        self.send(DeleteHeldSources(correlation_id=f"c-{job_id}", job_id=job_id).to_body())
 
     def archive_rows(self) -> list[dict[str, Any]]:
         return sorted(self._items(self.archives, {}), key=lambda row: str(row["archive_id"]))

@@ -12,20 +12,22 @@ from typing import Any
 
 from awscrt.checksums import crc64nvme
 
+from fakes.holds import FakeHolds
 from glaciate.catalog import Catalog, Member, Skipped, read_catalog
 from glaciate.contracts import Command, Event
 from glaciate.errors import Busy
 from glaciate.events import ArchiveJobCompleted
 from glaciate.jobs import JobOrder
 from glaciate.manifests import Slice
-from glaciate.messages import PackArchive, PlanArchives
+from glaciate.messages import DeleteArchivedSources, DeleteHeldSources, PackArchive, PlanArchives
 from glaciate.names import ArchiveId, JobId, ProjectName
-from glaciate.requests import Compression, Disposition, StorageClass
-from packer.application import CloseJob, Pack, Plan, SortManifest
+from glaciate.requests import Compression, DeleteAfterDays, Disposition, StorageClass
+from packer.application import AskForDeletion, CloseJob, DeleteHeld, DeleteSources, EndHold, Pack, Plan, SortManifest
 from packer.domain.archives import (
     Archive,
     ArchiveState,
     CatalogEntry,
+    DoneArchive,
     Draft,
     Job,
     JobState,
@@ -82,6 +84,7 @@ class JobRecord:
     already_archived: int = 0
     reason: str | None = None
     announced: bool = False
+    finished_at: datetime | None = None
 
 
 @dataclass
@@ -107,6 +110,7 @@ class World:
     notes: dict[str, bytes] = field(default_factory=dict)
     jobs: dict[JobId, JobRecord] = field(default_factory=dict)
     archives: dict[ArchiveId, ArchiveRecord] = field(default_factory=dict)
+    holds: FakeHolds = field(default_factory=FakeHolds)
     index: dict[tuple[ArchiveId, str], tuple[int, datetime]] = field(default_factory=dict)
     queue: list[Command] = field(default_factory=list)
     in_hand: Command | None = None  # what a worker is at: SQS gives it to another when its time runs out
@@ -234,9 +238,13 @@ class FakeJobs:
                 archives_failed=record.archives_failed,
                 reason=record.reason,
             )
-            record.job = job = replace(job, state=JobState(outcome))
+            record.job = job = replace(job, state=JobState(outcome), archives=record.archives)
+            record.finished_at = self.world.now
         if record.announced:
             return None
+        due_at, disposition = None, job.order.disposition
+        if isinstance(disposition, DeleteAfterDays) and record.archived and record.finished_at:
+            due_at = record.finished_at + timedelta(days=disposition.delete_after_days)
         return ArchiveJobCompleted.model_validate(
             {
                 "correlation_id": job.correlation_id,
@@ -253,6 +261,7 @@ class FakeJobs:
                 "bytes_in": record.bytes_in,
                 "bytes_out": record.bytes_out,
                 "already_archived": record.already_archived,
+                "sources_due_at": due_at,
                 "reason": record.reason,
             }
         )
@@ -343,6 +352,34 @@ class FakeArchives:
         if record.archive.lease_owner == archive.lease_owner:
             record.lease_until = None
             record.archive = replace(record.archive, lease_owner=None)
+
+
+@dataclass
+class FakeHeldArchives:
+    world: World
+
+    def waiting(self, job: Job, *, after: str | None) -> Iterator[DoneArchive]:
+        found = sorted(
+            DoneArchive(archive.archive_id, archive.first_key, f"{archive.first_key}#{archive.archive_id}")
+            for archive in (record.archive for record in self.world.archives.values())
+            if (archive.job_id, archive.state) == (job.job_id, ArchiveState.DONE) and not archive.sources_dealt_with
+        )
+        for archive in sorted(found, key=lambda done: done.place):
+            if after is None or archive.place > after:
+                yield archive
+
+    def load(self, message: DeleteArchivedSources) -> Archive:
+        try:
+            return self.world.archives[message.archive_id].archive
+        except KeyError:
+            raise Unknown(message.archive_id) from None
+
+    def dealt_with(self, archive: Archive, *, deleted: int, left: int) -> bool:
+        record = self.world.archives[archive.archive_id]
+        if record.archive.sources_dealt_with or not self.world.holds.count(archive.job_id, deleted=deleted, left=left):
+            return False
+        record.archive = replace(record.archive, sources_dealt_with=True)
+        return True
 
 
 @dataclass
@@ -551,6 +588,7 @@ class FakeEarlier:
             if keys[-1] >= max(order.prefix, after or "") and keys[0] < f"{order.prefix}\U0010ffff":
                 yield EarlierArchive(
                     archive_id=archive.archive_id,
+                    job_id=archive.job_id,
                     row_order=f"{archive.first_key}#{archive.archive_id}",
                     first_key=archive.first_key,
                     last_key=keys[-1],
@@ -582,7 +620,10 @@ Wrap = Callable[[Any], Any]
 def build(world: World, wrap: Wrap = lambda port: port) -> dict[type[Command], Callable[[Any], None]]:
     """The packer's use cases in this world; `wrap` may stand between them and every port."""
     jobs, plans, bus = wrap(FakeJobs(world)), wrap(FakePlans(world)), wrap(world)
-    close = CloseJob(jobs, bus)
+    holds, held = wrap(world.holds), wrap(FakeHeldArchives(world))
+    close, end = CloseJob(jobs, holds, bus), EndHold(holds, bus, lambda: world.now)
+    catalogs, sources = wrap(FakeCatalogs(world)), wrap(FakeSources(world))
+    delete = DeleteSources(sources, catalogs, plans)
     return {
         PlanArchives: Plan(
             jobs=jobs,
@@ -592,6 +633,7 @@ def build(world: World, wrap: Wrap = lambda port: port) -> dict[type[Command], C
             sort=SortManifest(
                 wrap(FakeManifests(world)), wrap(FakeNotes(world)), run_bytes=160, chunk_bytes=64, fan_in=2
             ),
+            holds=holds,
             plans=plans,
             queue=bus,
             close=close,
@@ -600,12 +642,15 @@ def build(world: World, wrap: Wrap = lambda port: port) -> dict[type[Command], C
             jobs=jobs,
             archives=wrap(FakeArchives(world)),
             plans=plans,
-            sources=wrap(FakeSources(world)),
+            sources=sources,
             vault=wrap(FakeVault(world)),
-            catalogs=wrap(FakeCatalogs(world)),
+            catalogs=catalogs,
             index=wrap(FakeIndex(world)),
+            delete=delete,
             bus=bus,
             close=close,
             now=lambda: world.now,
         ),
+        DeleteHeldSources: AskForDeletion(jobs, holds, held, bus, end, at_once=2),
+        DeleteArchivedSources: DeleteHeld(jobs, holds, held, wrap(FakeVault(world)), delete, end),
     }

@@ -10,6 +10,7 @@ from glaciate.events import (
     RestoreAccepted,
     RestoreCompleted,
     RestoreExpiryApproached,
+    SourcesDeleted,
 )
 
 TOPIC: Final = "arn:aws:sns:us-east-1:123456789012:glaciate"
@@ -35,6 +36,22 @@ def job_ended(outcome: Outcome = Outcome.COMPLETED, **fields: Any) -> ArchiveJob
         "status_url": f"{API}/archive/1n4a0a02swe6",
     }
     return ArchiveJobCompleted(**known | fields)
+
+
+def sources_deleted(**fields: Any) -> SourcesDeleted:
+    """The sources of a job that were held are deleted."""
+    known: dict[str, Any] = {
+        "correlation_id": "trail-1",
+        "job_id": "1n4a0a02swe6",
+        "project": "demo",
+        "bucket": "source-bucket",
+        "prefix": "logs/2026/",
+        "topic_arn": TOPIC,
+        "deleted": 12_345,
+        "left": 0,
+        "status_url": f"{API}/archive/1n4a0a02swe6",
+    }
+    return SourcesDeleted(**known | fields)
 
 
 def restore_accepted(**fields: Any) -> RestoreAccepted:

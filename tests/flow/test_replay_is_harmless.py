@@ -10,7 +10,14 @@ import pytest
 
 from glaciate.contracts import Command, Contract
 from glaciate.events import EVENTS
-from glaciate.messages import COMMANDS, PackArchive, PlanArchives, ThawFiles
+from glaciate.messages import (
+    COMMANDS,
+    DeleteArchivedSources,
+    DeleteHeldSources,
+    PackArchive,
+    PlanArchives,
+    ThawFiles,
+)
 from glaciate.names import ArchiveId, archive_of_vault_key
 from glaciate_cli.addressees import AddressedFunction, AddressedQueue
 from glaciate_cli.api import Document
@@ -106,6 +113,21 @@ MESSAGES: dict[str, tuple[str, Callable[[Past], str]]] = {
             first_key=f"{past.prefix}0.txt",
         ).to_body(),
     ),
+    "DeleteHeldSources.v1": (
+        "pack",
+        lambda past: DeleteHeldSources(correlation_id=CORRELATION, job_id=past.job["job_id"]).to_body(),
+    ),
+    "DeleteArchivedSources.v1": (
+        "pack",
+        lambda past: DeleteArchivedSources(
+            correlation_id=CORRELATION,
+            job_id=past.job["job_id"],
+            archive_id=past.archive_id,
+            project=past.job["project"],
+            bucket=past.job["bucket"],
+            first_key=f"{past.prefix}0.txt",
+        ).to_body(),
+    ),
     "ThawFiles.v1": (
         "thaw",
         lambda past: ThawFiles(correlation_id=CORRELATION, request_id=past.request["request_id"]).to_body(),
@@ -143,6 +165,20 @@ MESSAGES: dict[str, tuple[str, Callable[[Past], str]]] = {
                     name: past.job["counts"][name]
                     for name in ("archived", "skipped", "failed", "archives", "bytes_in", "bytes_out")
                 },
+            },
+        ),
+    ),
+    "SourcesDeleted.v1": (
+        "notify",
+        fact(
+            "SourcesDeleted.v1",
+            lambda past: {
+                **told(past),
+                "job_id": past.job["job_id"],
+                "bucket": past.job["bucket"],
+                "prefix": past.prefix,
+                "deleted": 5,
+                "left": 0,
             },
         ),
     ),

@@ -19,6 +19,7 @@ from fakes.archive_jobs import DEMO, SOURCE, a_job
 from fakes.gateway import STAGE_URL, Answer, call
 from fakes.lambda_context import FakeLambdaContext
 from glaciate import api, aws
+from glaciate.holds import DynamoHolds
 from glaciate.names import JobId, archive_id, is_job_id, skipped_prefix, vault_key_of_object, vault_key_of_zip
 from glaciate.tables import JOB_ITEM, JobRow, UnsentRow, bind
 
@@ -362,7 +363,7 @@ def test_the_schedule_starts_a_job_and_shows_its_decision(stack: Stack) -> None:
         "job_id": job["job_id"],
         "reason": None,
     }
-    assert first == again == json.loads(json.dumps(first)) == {"sent_again": 0, "decisions": [shown]}
+    assert first == again == json.loads(json.dumps(first)) == {"sent_again": 0, "due": 0, "decisions": [shown]}
     assert len(stack.commands()) == 1
 
 
@@ -389,7 +390,7 @@ def test_the_schedule_sends_again_what_a_crash_has_left(stack: Stack) -> None:
 
     report = handler.schedule({"task": "resend"}, FakeLambdaContext())
 
-    assert report == {"sent_again": 1, "decisions": []}
+    assert report == {"sent_again": 1, "due": 0, "decisions": []}
     assert [command["job_id"] for command in stack.commands()] == [old.job_id]
     assert [row.item for row in UnsentRow.query("unsent")] == [young]
 
@@ -461,3 +462,78 @@ def test_an_archives_token_that_was_never_given_is_400(stack: Stack, token: str)
     answer = stack.get(f"/archive/{job_id}", archives_token=token)
 
     assert (answer.status, answer.code) == (400, "InvalidRequest")
+
+
+HOLDING: Final = SAMPLE | {"disposition": {"delete_after_days": 30}}
+
+
+def keep(job_id: str) -> Answer:
+    return call(handler.api, "POST", f"/archive/{job_id}/keep", body={})
+
+
+def run_schedule() -> dict[str, Any]:
+    return handler.schedule({"task": "resend"}, FakeLambdaContext())  # type: ignore[arg-type]
+
+
+def test_held_sources_are_shown_kept_once_and_for_all_and_never_deleted(stack: Stack) -> None:
+    job_id = stack.post(HOLDING).body["job_id"]
+    running = stack.get(f"/archive/{job_id}").body
+    DynamoHolds().hold(JobId(job_id), due_at=datetime(2026, 7, 1, tzinfo=UTC))
+
+    held = stack.get(f"/archive/{job_id}").body["sources"]
+    kept = [keep(job_id) for _ in range(2)]
+    stack.commands()
+    report = run_schedule()
+
+    assert running["disposition"] == {"delete_after_days": 30}
+    assert (running["sources"]["state"], running["sources"]["due_at"]) == ("HELD", None)
+    assert (held["state"], held["delete_after_days"], held["due_at"][:10]) == ("HELD", 30, "2026-07-01")
+    assert [answer.status for answer in kept] == [200, 200]
+    assert kept[0].body == kept[1].body
+    assert kept[0].body["sources"]["state"] == "KEPT"
+    assert report["due"] == 0
+    assert stack.commands() == []
+    assert stack.get(f"/archive/{job_id}").body["sources"]["state"] == "KEPT"
+
+
+def test_due_sources_get_their_command_and_cannot_be_kept_any_more(stack: Stack) -> None:
+    job_id = stack.post(HOLDING).body["job_id"]
+    DynamoHolds().hold(JobId(job_id), due_at=datetime(2026, 7, 1, tzinfo=UTC))
+    stack.commands()
+
+    reports = [run_schedule()["due"] for _ in range(2)]
+    refused = keep(job_id)
+
+    assert reports == [1, 0]
+    (command,) = stack.commands()
+    assert (command["type"], command["job_id"]) == ("DeleteHeldSources.v1", job_id)
+    assert (refused.status, refused.code) == (409, "DeletionBegan")
+    assert stack.get(f"/archive/{job_id}").body["sources"]["state"] == "DELETING"
+
+
+@pytest.mark.parametrize("disposition", ["keep", "delete"])
+def test_a_job_that_holds_nothing_cannot_be_kept(stack: Stack, disposition: str) -> None:
+    job_id = stack.post(SAMPLE | {"disposition": disposition}).body["job_id"]
+
+    refused = keep(job_id)
+
+    assert (refused.status, refused.code) == (409, "NothingHeld")
+    assert stack.get(f"/archive/{job_id}").body["sources"] is None
+    assert keep("01zzzzz00001").status == 404
+    assert keep("r-01zzzzz00001").status == 400
+
+
+@pytest.mark.parametrize(
+    "disposition",
+    ["burn", {"delete_after_days": 0}, {"delete_after_days": -1}, {"delete_after_days": 3651}, {"delete_after_days": "soon"},
+     {"delete_after_days": True}, {}, {"delete_after_days": 3, "really": True}, 30, None],
+)  # fmt: skip
+def test_a_disposition_that_is_none_is_refused(stack: Stack, disposition: Any) -> None:
+    answer = stack.post(SAMPLE | {"disposition": disposition})
+
+    if disposition is None:
+        assert answer.status == 202
+        return
+    assert (answer.status, answer.code) == (400, "InvalidRequest")
+    assert "disposition" in answer.body["error"]["message"]
+    assert stack.commands() == []

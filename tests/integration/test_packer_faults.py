@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from glaciate.names import JobId
-from glaciate.requests import Disposition, StorageClass
+from glaciate.requests import DeleteAfterDays, Disposition, StorageClass
 from glaciate_local.cloud import Server
 from packer_cloud import PackerCloud
 
@@ -248,3 +248,110 @@ def test_a_source_rewritten_while_the_worker_is_dead_is_kept(
         assert job["state"] == "PARTIAL"
         assert archived == set(FILES | BIG) - {"in/1.csv"}
         assert job["skipped"] == "1"
+
+
+def held(server: Server, workers: Workers) -> tuple[PackerCloud, JobId]:
+    """A job has ended whose sources were held, and their day has come."""
+    packer = PackerCloud(server)
+    packer.put(FILES | BIG)
+    job_id = packer.accept(
+        "in/",
+        max_files=4,
+        disposition=DeleteAfterDays(delete_after_days=1),
+        direct_threshold_bytes=4000,
+        storage_class=StorageClass.STANDARD,
+    )
+    workers.run(packer)
+    assert packer.hold(job_id)["state"] == "HELD"
+    packer.delete_held(job_id)
+    return packer, job_id
+
+
+@pytest.fixture(scope="module")
+def deletion_calls(server: Server, workers: Workers) -> list[str]:
+    """Every call to AWS of a deletion without an accident, in order."""
+    packer, job_id = held(server, workers)
+    answer = workers.run(packer)
+    assert_all_is_deleted(packer, job_id)
+    labels: list[str] = answer["calls"]
+    return labels
+
+
+def assert_all_is_deleted(packer: PackerCloud, job_id: JobId) -> None:
+    assert packer.keys(packer.source) == []
+    hold = packer.hold(job_id)
+    assert (hold["state"], hold["archives"], hold["deleted"], hold["left"]) == ("DELETED", "3", "8", "0")
+    assert hold["announced"]
+    assert "list_key" not in hold
+    told = [detail for name, detail in packer.told(until="SourcesDeleted.v1") if name == "SourcesDeleted.v1"]
+    assert (told[0]["deleted"], told[0]["left"]) == (8, 0)
+    assert len(packer.keys(packer.vault, "archives/")) == 3
+
+
+def endure_deletion(server: Server, workers: Workers, at: str, accident: str) -> None:
+    packer, job_id = held(server, workers)
+    tried.append(f"deletion: {accident} {at}")
+
+    workers.run(packer, at, accident)
+    workers.run(packer)
+
+    try:
+        assert_all_is_deleted(packer, job_id)
+    except AssertionError as error:
+        msg = f"deletion: {accident} {at}: {error}"
+        raise AssertionError(msg) from error
+
+
+@pytest.mark.timeout(1200)
+def test_a_worker_killed_after_each_kind_of_call_of_a_deletion_loses_nothing(
+    server: Server, workers: Workers, deletion_calls: list[str]
+) -> None:
+    for label in last_of_each_kind(deletion_calls):
+        endure_deletion(server, workers, f"after {label}", "kill")
+
+
+@pytest.mark.very_slow
+@pytest.mark.timeout(3600)
+def test_a_worker_killed_around_every_single_call_of_a_deletion_loses_nothing(
+    server: Server, workers: Workers, deletion_calls: list[str]
+) -> None:
+    for label in deletion_calls:
+        for moment in ("before", "after"):
+            endure_deletion(server, workers, f"{moment} {label}", "kill")
+
+
+@pytest.mark.timeout(1200)
+def test_each_kind_of_call_of_a_deletion_may_fail_once(
+    server: Server, workers: Workers, deletion_calls: list[str]
+) -> None:
+    for label, error in zip(first_of_each_kind(deletion_calls), cycle(ERRORS), strict=False):
+        endure_deletion(server, workers, f"instead of {label}", error)
+
+
+def test_two_workers_and_every_message_of_a_deletion_twice(server: Server, workers: Workers) -> None:
+    packer, job_id = held(server, workers)
+    packer.delete_held(job_id)
+
+    both = [packer.start_worker(IDLE_SECONDS="4") for _ in range(2)]
+    for worker in both:
+        said, _ = worker.communicate(timeout=120)
+        assert worker.returncode == 0, said.decode()
+
+    assert_all_is_deleted(packer, job_id)
+
+
+@pytest.mark.parametrize("moment", ["before S3.DeleteObjects#1", "after S3.DeleteObjects#1"])
+def test_a_held_source_rewritten_while_the_worker_is_dead_is_kept(
+    server: Server, workers: Workers, deletion_calls: list[str], moment: str
+) -> None:
+    assert "S3.DeleteObjects#1" in deletion_calls
+    packer, job_id = held(server, workers)
+
+    workers.run(packer, moment, "kill")
+    packer.put({"in/1.csv": b"rewritten"})
+    workers.run(packer)
+
+    assert packer.keys(packer.source) == ["in/1.csv"]
+    assert packer.skipped(job_id).keys() == {"in/1.csv"}
+    hold = packer.hold(job_id)
+    assert (hold["state"], hold["deleted"], hold["left"]) == ("DELETED", "7", "1")

@@ -80,6 +80,10 @@ class GlaciateApi:
         """Gives up what of a restore request has not ended."""
         return self._post(f"/restore/{quote(request_id, safe='')}/cancel", {}, idempotency_key)
 
+    def keep(self, job_id: str, *, idempotency_key: str) -> Document:
+        """Keeps the sources that a job would delete in some days."""
+        return self._post(f"/archive/{quote(job_id, safe='')}/keep", {}, idempotency_key)
+
     def listing(self, call: str, query: Mapping[str, Any], *, page_size: int) -> Iterator[Document]:
         """The pages of `archive`, `restore` or `files`, one after the other."""
         token: str | None = None

@@ -93,6 +93,12 @@ def _waiting(function: Any) -> Any:
 @click.option("--archive-size", type=click.IntRange(min=1), help="MB (1,000,000 bytes) per archive at the most.")
 @click.option("--storage-class", type=click.Choice(_STORAGE_CLASSES, case_sensitive=False), help="Of the archives.")
 @click.option("--disposition", type=click.Choice(["keep", "delete"]), help="What becomes of archived sources.")
+@click.option(
+    "--delete-after-days",
+    type=click.IntRange(min=1),
+    metavar="DAYS",
+    help="Delete archived sources so many days after; `glaciate keep` cancels it.",
+)
 @click.option("--compression", type=click.Choice(["fast", "best", "stored"]))
 @click.option("--output-prefix", help="Where in the vault the archives lie.")
 @click.option("--preserve-tags", is_flag=True, default=None, help="Keep object tags: one request a file more.")
@@ -116,6 +122,8 @@ def archive(
     *,
     source: tuple[str, str],
     project: str | None,
+    disposition: str | None,
+    delete_after_days: int | None,
     older_than: datetime | None,
     manifest_uri: str | None,
     expect_files: int | None,
@@ -130,6 +138,9 @@ def archive(
 
     With --manifest, archive the files that it names; they must be under SOURCE, and SOURCE may be a whole bucket.
     """
+    if disposition is not None and delete_after_days is not None:
+        msg = "give either --disposition or --delete-after-days"
+        raise click.UsageError(msg)
     api, project_name = invocation.api_and_project(project)
     manifest = {"uri": manifest_uri, "file_count": expect_files, "total_size": expect_bytes}
     declared = {name: value for name, value in manifest.items() if value is not None}
@@ -137,6 +148,7 @@ def archive(
         "project_name": project_name,
         "bucket_name": source[0],
         "prefix": source[1],
+        "disposition": {"delete_after_days": delete_after_days} if delete_after_days else disposition,
         "older_than": older_than.isoformat() if older_than else None,
         "manifest": declared or None,
         "dry_run": dry_run or None,
@@ -223,6 +235,23 @@ def status(invocation: Invocation, *, identifier: str, watch: bool, timeout: flo
     return _show(
         invocation, api.whole_status(identifier) if everything else api.status(identifier), everything=everything
     )
+
+
+@main.command()
+@click.argument("job_id")
+@_key_option
+@glaciate_command
+def keep(invocation: Invocation, *, job_id: str, idempotency_key: str) -> Exit:
+    """Keep the sources that an archive job would delete in some days."""
+    if is_request_id(job_id):
+        msg = f"{job_id} is a restore request's id; a job's does not start with r-"
+        raise click.UsageError(msg)
+    document = invocation.api().keep(job_id, idempotency_key=idempotency_key)
+    if invocation.screen.as_json:
+        invocation.screen.document(document)
+    else:
+        invocation.screen.say(f"The sources of job {job_id} stay where they are.")
+    return Exit.FINE
 
 
 @main.command()

@@ -79,7 +79,27 @@ class ArchiveJobCompleted(Event):
     bytes_in: int
     bytes_out: int
     already_archived: int = Field(default=0, description="listed, but an earlier archive holds them as they are")
+    sources_due_at: datetime | None = Field(
+        default=None, description="when the held sources will be deleted, unless kept"
+    )
     reason: str | None = None
+    status_url: str | None = None
+
+
+class SourcesDeleted(Event):
+    """The sources of a job that were held for some days are deleted, but for those that had changed since."""
+
+    name: ClassVar[str] = "SourcesDeleted.v1"
+    producers: ClassVar[tuple[str, ...]] = ("packer",)
+    consumers: ClassVar[tuple[str, ...]] = ("notifier",)
+
+    job_id: JobId
+    project: ProjectName
+    bucket: str
+    prefix: str
+    topic_arn: str
+    deleted: int
+    left: int = Field(description="files that were not deleted: rewritten since, or not deletable")
     status_url: str | None = None
 
 
@@ -179,6 +199,7 @@ EVENTS: tuple[type[Contract], ...] = (
     ArchiveJobAccepted,
     ArchiveSealed,
     ArchiveJobCompleted,
+    SourcesDeleted,
     RestoreAccepted,
     ArchiveReadable,
     RestoreCompleted,

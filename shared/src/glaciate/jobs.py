@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict
 from glaciate.manifests import SourceList
 from glaciate.names import ProjectName
 from glaciate.projects import Project
-from glaciate.requests import ArchiveRequest, Compression, DeclaredManifest, Disposition, StorageClass
+from glaciate.requests import ArchiveRequest, Compression, DeclaredManifest, DeleteAfterDays, Disposition, StorageClass
 
 MEGABYTE = 1_000_000
 
@@ -24,7 +24,7 @@ class JobOrder(BaseModel):
     max_bytes: int
     storage_class: StorageClass
     output_prefix: str
-    disposition: Disposition
+    disposition: Disposition | DeleteAfterDays
     compression: Compression
     direct_threshold_bytes: int
     include: tuple[str, ...] = ()

@@ -2,6 +2,8 @@
 
 from typing import ClassVar
 
+from pydantic import Field
+
 from glaciate.contracts import Command, Contract
 from glaciate.names import ArchiveId, JobId, ProjectName, RequestId
 
@@ -32,6 +34,33 @@ class PackArchive(Command):
     first_key: str
 
 
+class DeleteHeldSources(Command):
+    """The days are over for which a job's sources were held: have them deleted, archive by archive, on from `after`."""
+
+    name: ClassVar[str] = "DeleteHeldSources.v1"
+    queue: ClassVar[str] = "pack"
+    producers: ClassVar[tuple[str, ...]] = ("archive-intake", "packer")
+    consumers: ClassVar[tuple[str, ...]] = ("packer",)
+
+    job_id: JobId
+    after: str | None = Field(default=None, description="the place, in the order of archives, up to which it is done")
+
+
+class DeleteArchivedSources(Command):
+    """Delete the held sources of one archive that are still what was archived."""
+
+    name: ClassVar[str] = "DeleteArchivedSources.v1"
+    queue: ClassVar[str] = "pack"
+    producers: ClassVar[tuple[str, ...]] = ("packer",)
+    consumers: ClassVar[tuple[str, ...]] = ("packer",)
+
+    job_id: JobId
+    archive_id: ArchiveId
+    project: ProjectName
+    bucket: str
+    first_key: str
+
+
 class ThawFiles(Command):
     """Resolve a restore request where it is still open, and thaw the archives that its parts need, after `after_archive`."""
 
@@ -44,4 +73,10 @@ class ThawFiles(Command):
     after_archive: ArchiveId | None = None
 
 
-COMMANDS: tuple[type[Contract], ...] = (PlanArchives, PackArchive, ThawFiles)
+COMMANDS: tuple[type[Contract], ...] = (
+    PlanArchives,
+    PackArchive,
+    DeleteHeldSources,
+    DeleteArchivedSources,
+    ThawFiles,
+)

@@ -49,6 +49,13 @@ CALLS: Final[tuple[Call, ...]] = (
     ),
     Call("get", "/archive", "archive-intake", "The archive jobs of a project, newest first", query=_LIST),
     Call("get", "/archive/{job_id}", "archive-intake", "How an archive job stands", query=_JOB),
+    Call(
+        "post",
+        "/archive/{job_id}/keep",
+        "archive-intake",
+        "Keep the sources that a job holds",
+        problems=(400, 404, 409),
+    ),
     Call("post", "/restore", "restore-intake", "Bring files back", RestoreRequest, RestoreAnswer, (), _POST_PROBLEMS),
     Call("get", "/restore", "restore-intake", "The restore requests of a project, newest first", query=_LIST),
     Call("get", "/restore/{request_id}", "restore-intake", "How a restore request stands, file by file", query=_PAGING),

@@ -8,7 +8,15 @@ from aws_lambda_powertools.utilities import parameters
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from glaciate.errors import forbidden, not_found
-from glaciate.requests import BucketField, Compression, Disposition, OutputPrefix, ProjectField, StorageClass
+from glaciate.requests import (
+    BucketField,
+    Compression,
+    DeleteAfterDays,
+    Disposition,
+    OutputPrefix,
+    ProjectField,
+    StorageClass,
+)
 
 TopicArn = Annotated[
     str, StringConstraints(pattern=r"^arn:[a-z0-9-]+:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_.-]+$", max_length=400)
@@ -28,7 +36,7 @@ class ArchiveDefaults(_Frozen):
     output_prefix: OutputPrefix | None = Field(
         default=None, description="in the vault; archives/<project>/ where left out"
     )
-    disposition: Disposition = Disposition.KEEP
+    disposition: Disposition | DeleteAfterDays = Disposition.KEEP
     compression: Compression = Compression.FAST
     preserve_tags: bool = Field(default=False, description="keep each file's object tags: one request a file more")
     direct_threshold: int = Field(

@@ -59,6 +59,9 @@ Cap = Annotated[
     int, Field(ge=1, le=1_000_000), BeforeValidator(_no_boolean), _number_or_digits(minimum=1, maximum=1_000_000)
 ]
 Days = Annotated[int, Field(ge=1, le=365), BeforeValidator(_no_boolean), _number_or_digits(minimum=1, maximum=365)]
+HoldDays = Annotated[
+    int, Field(ge=1, le=3650), BeforeValidator(_no_boolean), _number_or_digits(minimum=1, maximum=3650)
+]
 Moment = Annotated[datetime, BeforeValidator(_no_boolean), AfterValidator(_in_utc)]  # UTC where no offset is given
 KeyPrefix = Annotated[str, Field(max_length=MAX_KEY_BYTES), AfterValidator(_fits_s3)]
 
@@ -83,6 +86,14 @@ class Disposition(StrEnum):
 
     KEEP = "keep"
     DELETE = "delete"
+
+
+class DeleteAfterDays(BaseModel):
+    """A disposition: the sources are held for some days after the job has ended, and then deleted, unless somebody keeps them."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    delete_after_days: HoldDays
 
 
 class Compression(StrEnum):
@@ -148,14 +159,16 @@ class ArchiveRequest(BaseModel):
     include: tuple[KeyPrefix, ...] = Field(default=(), max_length=100)
     exclude: tuple[KeyPrefix, ...] = Field(default=(), max_length=100)
     older_than: Moment | None = Field(default=None, description="only files last modified before this moment")
-    disposition: Disposition | None = None
+    disposition: Disposition | DeleteAfterDays | None = Field(
+        default=None, description='what becomes of archived sources: "keep", "delete", or {"delete_after_days": N}'
+    )
     compression: Compression | None = None
     preserve_tags: bool | None = Field(
         default=None, description="keep each file's object tags: one request a file more"
     )
     rearchive: bool = Field(
         default=False,
-        description="with disposition keep: archive files again that are archived already and have not changed since",
+        description="archive files again that an earlier job archived and that have not changed since",
     )
     dry_run: bool = False
 

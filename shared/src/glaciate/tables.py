@@ -8,6 +8,7 @@ jobs      id = job or request id        item = job | request | part#<archive>   
           id = <request id>             item = expiring                            its files will expire: people are to be told
           id = thaw#<archive id>        item = thaw                                the last thaw asked for
           id = running#project#bucket   item = # | <job id>                        a version, and the prefixes being archived
+          id = job id                   item = hold                           its sources wait for their day, or are kept
           id = job or request id        item = told#<event>#<outcome>              people were told so
           id = unsent                   item = <job id>                            accepted, its first message not known to be sent
           id = fallback#project         item = <day>#<rule>                        what the fallback schedule decided
@@ -114,6 +115,7 @@ class ArchiveRow(Model):
     sealed_at = UTCDateTimeAttribute(null=True)
     lease_owner = UnicodeAttribute(null=True)
     lease_until = UTCDateTimeAttribute(null=True)
+    disposed_at = UTCDateTimeAttribute(null=True)  # its held sources are dealt with
     reason = UnicodeAttribute(null=True)
 
 
@@ -192,6 +194,25 @@ class JobRow(_JobsTable):
     already_archived = NumberAttribute(default=0)  # listed, but an earlier job's archive holds it as it is
     reason = UnicodeAttribute(null=True)
     announced = BooleanAttribute(default=False)  # its last event is on the bus
+
+
+class HoldRow(_JobsTable):
+    """A job's sources that are deleted some days after: `HELD · KEPT · DELETING · DELETED`. Listed under `held` by when to look at it."""
+
+    class Meta:
+        """Bound by `bind`."""
+
+        table_name = "unbound"
+
+    listing = Listing()
+    state = UnicodeAttribute()
+    due_at = UTCDateTimeAttribute(null=True)
+    archives = NumberAttribute(null=True)
+    deleted = NumberAttribute(null=True)
+    left = NumberAttribute(null=True)
+    announced = BooleanAttribute(null=True)
+    decided_at = UTCDateTimeAttribute(null=True)
+    ended_at = UTCDateTimeAttribute(null=True)
 
 
 class RequestRow(_JobsTable):
@@ -349,6 +370,8 @@ class ToldRow(_JobsTable):
 WAITING_LIST: Final = "waiting"
 EXPIRING_LIST: Final = "expiring"
 EXPIRING_ITEM: Final = "expiring"
+HELD_LIST: Final = "held"
+HOLD_ITEM: Final = "hold"
 THAW_ITEM: Final = "thaw"
 RUNNING_VERSION_ITEM: Final = "#"  # sorts before every job id: read first
 UNSENT: Final = "unsent"
@@ -356,6 +379,7 @@ UNSENT: Final = "unsent"
 
 _IN_JOBS: Final[tuple[type[Model], ...]] = (
     JobRow,
+    HoldRow,
     RequestRow,
     PartRow,
     WaiterRow,

@@ -9,24 +9,28 @@ import boto3
 import pytest
 from moto import mock_aws
 
+from fakes.holds import FakeHolds
 from fakes.packer_world import (
     JOB,
     LEASE,
     FakeArchives,
     FakeCatalogs,
     FakeEarlier,
+    FakeHeldArchives,
     FakeJobs,
     FakePlans,
     FakeVault,
     World,
 )
 from glaciate import tables
+from glaciate.holds import DynamoHolds
 from glaciate.jobs import JobOrder
 from packer.adapters.earlier import IndexedArchives
+from packer.adapters.held import PynamoHeldArchives
 from packer.adapters.objects import S3Catalogs, S3Plans
 from packer.adapters.rows import PynamoArchives, PynamoJobs
 from packer.adapters.vault import S3Vault
-from packer.ports import Archives, Catalogs, Earlier, Jobs, Plans, Vault
+from packer.ports import Archives, Catalogs, Earlier, HeldArchives, Jobs, Plans, Vault
 
 
 @dataclass
@@ -47,6 +51,8 @@ class Ground:
     catalogs: Catalogs
     vault: Vault
     earlier: Earlier
+    holds: FakeHolds | DynamoHolds
+    held: HeldArchives
     world: World | None = None
     clock: Clock | None = None
 
@@ -84,6 +90,8 @@ def ground(request: pytest.FixtureRequest) -> Iterator[Ground]:
             FakeCatalogs(world),
             FakeVault(world),
             FakeEarlier(world),
+            world.holds,
+            FakeHeldArchives(world),
             world=world,
         )
         return
@@ -114,5 +122,7 @@ def ground(request: pytest.FixtureRequest) -> Iterator[Ground]:
             S3Catalogs(s3, "vault"),
             S3Vault(s3, "vault", part_size_bytes=5 * 1024**2, parts_in_flight=2),
             IndexedArchives(s3, "vault"),
+            DynamoHolds(),
+            PynamoHeldArchives(clock),
             clock=clock,
         )

@@ -10,12 +10,15 @@ import pytest
 from pydantic import ValidationError
 
 from archive_intake.application.accepting import AcceptArchive, ResendUnsent, SendAccepted
+from archive_intake.application.holding import DeleteDue
 from archive_intake.application.scheduling import RunFallback, RunSchedule
 from archive_intake.domain.fallback import Decision, DecisionOutcome, ScheduledRun, due_prefix
 from archive_intake.domain.jobs import Job, JobState
 from fakes.archive_intake import FakeDecisions, FakeJobs, FakeProjects
-from fakes.archive_jobs import DEMO, NOW, SOURCE, TOPIC, a_wanted_job
+from fakes.archive_jobs import DEMO, NOW, SOURCE, TOPIC, a_job, a_wanted_job
+from fakes.holds import FakeHolds
 from fakes.outbox import FakeCommandQueue, FakeEventBus
+from glaciate.messages import DeleteHeldSources
 from glaciate.names import ProjectName
 from glaciate.projects import FallbackSchedule, Project, ProjectsDocument
 
@@ -257,17 +260,27 @@ def test_the_projects_own_defaults_and_topic_hold(schedule: Schedule) -> None:
     assert schedule.jobs.rows[decision.job_id].topic_arn == topic  # type: ignore[index]
 
 
-def test_the_schedule_sends_what_is_unsent_even_when_the_fallback_fails(schedule: Schedule) -> None:
+def test_the_schedule_sends_what_is_unsent_and_due_even_when_the_fallback_fails(schedule: Schedule) -> None:
     schedule.queue.refusals = 1
-    run = RunSchedule(ResendUnsent(schedule.jobs, schedule.send, lambda: schedule.time), schedule.fallback, lambda: NOW)
+    holds = FakeHolds()
+    held = a_job("held/", at=NOW, disposition={"delete_after_days": 1})
+    schedule.jobs.rows[held.job_id] = held
+    holds.hold(held.job_id, due_at=NOW)
+    run = RunSchedule(
+        ResendUnsent(schedule.jobs, schedule.send, lambda: schedule.time),
+        DeleteDue(schedule.jobs, holds, schedule.queue, lambda: schedule.time),
+        schedule.fallback,
+        lambda: NOW,
+    )
     with pytest.raises(ExceptionGroup):
         run(ScheduledRun(), correlation_id="run-1")
     assert len(schedule.jobs.waiting) == 1
+    assert DeleteHeldSources(correlation_id=held.correlation_id, job_id=held.job_id) in schedule.queue.sent
     schedule.time += timedelta(minutes=5)
 
     report = run(ScheduledRun(task="resend"), correlation_id="run-2")
 
-    assert (report.sent_again, report.decisions) == (1, ())
+    assert (report.sent_again, report.due, report.decisions) == (1, 0, ())
     assert schedule.jobs.waiting == set()
 
 

@@ -293,3 +293,59 @@ def test_a_manifest_goes_along_with_what_is_expected_of_it(glaciate: Glaciate, a
     (body,) = api.bodies("POST /archive")
     assert body["manifest"] == {"uri": "s3://lists/list.csv", "file_count": 3}
     assert (body["bucket_name"], body["prefix"]) == ("source", "")
+
+
+def test_days_of_holding_become_a_disposition(glaciate: Glaciate, api: FakeGlaciateHttp) -> None:
+    api.on("POST /archive", ACCEPTED)
+
+    glaciate("archive", "s3://source/in/", "--delete-after-days", "30", "--preserve-tags", "--rearchive")
+
+    (body,) = api.bodies("POST /archive")
+    assert body["disposition"] == {"delete_after_days": 30}
+    assert body["preserve_tags"] is body["rearchive"] is True
+
+
+def test_one_disposition_is_enough(glaciate: Glaciate, api: FakeGlaciateHttp) -> None:
+    result = glaciate("archive", "s3://source/in/", "--delete-after-days", "30", "--disposition", "delete")
+
+    assert result.exit_code == 2
+    assert "--delete-after-days" in result.stderr
+    assert api.calls == []
+
+
+def test_held_sources_are_kept(glaciate: Glaciate, api: FakeGlaciateHttp) -> None:
+    kept = {"job_id": JOB, "state": "COMPLETED", "sources": {"state": "KEPT", "delete_after_days": 30}}
+    api.on(f"POST /archive/{JOB}/keep", (200, kept))
+
+    said, document = glaciate("keep", JOB), glaciate("keep", JOB, "--json")
+
+    assert (said.exit_code, document.exit_code) == (0, 0)
+    assert JOB in said.stdout
+    assert json.loads(document.stdout) == kept
+
+
+def test_what_comes_too_late_is_refused_with_the_reason(glaciate: Glaciate, api: FakeGlaciateHttp) -> None:
+    problem = {"code": "DeletionBegan", "message": f"it is too late to keep the sources of job {JOB}"}
+    api.on(f"POST /archive/{JOB}/keep", (409, {"error": problem}))
+
+    result = glaciate("keep", JOB)
+
+    assert result.exit_code == 1
+    assert "too late" in result.stderr
+
+
+def test_a_restore_request_cannot_be_kept(glaciate: Glaciate, api: FakeGlaciateHttp) -> None:
+    assert glaciate("keep", f"r-{JOB}").exit_code == 2
+    assert api.calls == []
+
+
+def test_the_status_shows_what_becomes_of_held_sources(glaciate: Glaciate, api: FakeGlaciateHttp) -> None:
+    code, document = status("COMPLETED", archived=9)
+    sources = {"state": "HELD", "delete_after_days": 30, "due_at": "2026-08-01T00:00:00Z", "deleted": 0, "left": 0}
+    api.on(f"GET /archive/{JOB}", (code, {**document, "sources": sources}))
+
+    result = glaciate("status", JOB)
+
+    (line,) = (line for line in result.stdout.splitlines() if line.startswith("sources"))
+    assert "HELD" in line
+    assert "2026-08-01" in line

@@ -1,12 +1,19 @@
 """What people read, word for word: the texts beside this file. And SNS's limits, whatever the event holds."""
 
 import json
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
 
-from fakes.told_events import failures, job_ended, restore_accepted, restore_ended, restored_files_expire
+from fakes.told_events import (
+    failures,
+    job_ended,
+    restore_accepted,
+    restore_ended,
+    restored_files_expire,
+    sources_deleted,
+)
 from glaciate.events import FailedFile, Outcome
 from notifier.domain import TellableEvent, notice_of
 
@@ -25,6 +32,9 @@ CASES: dict[str, TellableEvent] = {
         reason="the manifest says 20 files, the listing 19",
         status_url=None,
     ),
+    "job-held": job_ended(already_archived=300, sources_due_at=datetime(2026, 8, 1, 3, 30, tzinfo=UTC)),
+    "sources-deleted": sources_deleted(),
+    "sources-deleted-in-part": sources_deleted(deleted=12_340, left=5, status_url=None),
     "restore-accepted": restore_accepted(),
     "restore-accepted-unresolved": restore_accepted(files=None, expected_by=None, wanted="everything under logs/2026/"),
     "restore-completed": restore_ended(),

@@ -36,7 +36,7 @@ class Shelf:
             name, keys = archive_id(JOB, number), sorted(files)
             self._held[name] = files
             seal = Seal(1, None, len(files), 1, START + timedelta(days=number))
-            found.append(EarlierArchive(name, f"{keys[0]}#{name}", keys[0], keys[-1], "x", seal))
+            found.append(EarlierArchive(name, JOB, f"{keys[0]}#{name}", keys[0], keys[-1], "x", seal))
         self.archives = sorted(found, key=lambda archive: archive.row_order)
 
     def files(self, archive: EarlierArchive) -> Iterator[KnownFile]:

@@ -7,11 +7,13 @@ from archive_intake.adapters.dynamo import DynamoDecisions, DynamoJobs, utc_now
 from archive_intake.adapters.s3 import S3Manifests, S3SkippedFiles, S3Sources, S3Vault
 from archive_intake.application.accepting import AcceptArchive, CheckRequest, ResendUnsent, SendAccepted
 from archive_intake.application.estimating import EstimateArchive
+from archive_intake.application.holding import DeleteDue, KeepSources
 from archive_intake.application.manifests import LookAtManifest, SampleManifest
 from archive_intake.application.reporting import DescribeJob, ListJobs
 from archive_intake.application.scheduling import RunFallback, RunSchedule
 from archive_intake.settings import IntakeSettings
 from glaciate import aws, tables
+from glaciate.holds import DynamoHolds
 from glaciate.outbox import EventBridgeBus, SqsCommandQueue
 from glaciate.projects import SsmProjects
 
@@ -76,8 +78,17 @@ def estimate_archive() -> EstimateArchive:
 def describe_job() -> DescribeJob:
     """Answers `GET /archive/{job_id}`."""
     return DescribeJob(
-        _jobs(), S3SkippedFiles(aws.s3(), settings().work_bucket), S3Vault(aws.s3(), settings().vault_bucket)
+        _jobs(),
+        S3SkippedFiles(aws.s3(), settings().work_bucket),
+        S3Vault(aws.s3(), settings().vault_bucket),
+        DynamoHolds(),
     )
+
+
+@cache
+def keep_sources() -> KeepSources:
+    """Answers `POST /archive/{job_id}/keep`."""
+    return KeepSources(_jobs(), DynamoHolds(), utc_now)
 
 
 @cache
@@ -100,4 +111,6 @@ def run_schedule() -> RunSchedule:
         topic_arn=here.topic_arn,
         stage_url=here.api_url.rstrip("/") or None,
     )
-    return RunSchedule(ResendUnsent(_jobs(), _send(), utc_now), fallback, utc_now)
+    queue = SqsCommandQueue(aws.sqs(), here.pack_queue_url)
+    delete_due = DeleteDue(_jobs(), DynamoHolds(), queue, utc_now)
+    return RunSchedule(ResendUnsent(_jobs(), _send(), utc_now), delete_due, fallback, utc_now)

@@ -59,6 +59,12 @@ def job(job_id: str) -> Response[str]:
     return json_response(HTTPStatus.OK, status)
 
 
+@app.post("/archive/<job_id>/keep")
+def keep(job_id: str) -> Response[str]:
+    """Keeps the sources that a job would delete in some days."""
+    return json_response(HTTPStatus.OK, bootstrap.keep_sources()(job_id))
+
+
 @app.get("/archive")
 def jobs() -> Response[str]:
     """Lists a project's jobs."""
@@ -75,7 +81,10 @@ def api(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 @entry_point
 def schedule(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """EventBridge Scheduler: every few minutes `{"task": "resend"}`; by the fallback's cron `{"scheduled_time": …}`."""
+    """EventBridge Scheduler: every few minutes `{"task": "resend"}`; by the fallback's cron `{"scheduled_time": …}`.
+
+    Both send again what is unsent, and have held sources deleted whose day has come.
+    """
     run = ScheduledRun.model_validate(event)
     with correlated(context.aws_request_id):
         report = bootstrap.run_schedule()(run, correlation_id=context.aws_request_id)

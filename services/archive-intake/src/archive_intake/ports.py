@@ -9,6 +9,7 @@ from archive_intake.domain.answers import ArchivesPage, SkippedPage
 from archive_intake.domain.estimates import SourceSample
 from archive_intake.domain.fallback import Decision
 from archive_intake.domain.jobs import Job, RunningJobs
+from glaciate.holds import Hold
 from glaciate.manifests import Slice
 from glaciate.names import JobId, ProjectName
 from glaciate.projects import ProjectsDocument
@@ -76,6 +77,22 @@ class Jobs(Protocol):
 
     def accepted_since(self, project: ProjectName, moment: datetime) -> Iterable[Job]:
         """The jobs of a project accepted at a moment or later, newest first."""
+
+
+class Holds(Protocol):
+    """What is decided about the sources that jobs hold."""
+
+    def find(self, job_id: JobId) -> Hold | None:
+        """None where nothing is held yet and nobody has kept anything."""
+
+    def keep(self, job_id: JobId, *, now: datetime) -> Hold:
+        """Keeps the sources for good; raises `DeletionBegan`."""
+
+    def due(self, now: datetime, *, at_most: int) -> Iterable[JobId]:
+        """The jobs whose day has come, and those that should be looked at again; the longest due first."""
+
+    def begin(self, job_id: JobId, *, now: datetime, look_again_at: datetime) -> bool:
+        """Decides that the sources are deleted now; True where there is something to be done. Looked at again at a later moment."""
 
 
 class Decisions(Protocol):

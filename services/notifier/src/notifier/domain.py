@@ -15,9 +15,10 @@ from glaciate.events import (
     RestoreAccepted,
     RestoreCompleted,
     RestoreExpiryApproached,
+    SourcesDeleted,
 )
 
-TellableEvent = ArchiveJobCompleted | RestoreAccepted | RestoreCompleted | RestoreExpiryApproached
+TellableEvent = ArchiveJobCompleted | SourcesDeleted | RestoreAccepted | RestoreCompleted | RestoreExpiryApproached
 
 MAX_SUBJECT_CHARACTERS: Final = 99  # SNS: under 100, ASCII, no line breaks
 MAX_TEXT_BYTES: Final = 128 * 1024  # SNS: 256 KB with all attributes, so each takes less than half
@@ -44,6 +45,8 @@ def notice_of(event: TellableEvent) -> Notice:
     match event:
         case ArchiveJobCompleted():
             return _job_ended(event)
+        case SourcesDeleted():
+            return _sources_deleted(event)
         case RestoreAccepted():
             return _restore_accepted(event)
         case RestoreCompleted():
@@ -77,12 +80,10 @@ def _job_ended(event: ArchiveJobCompleted) -> Notice:
         ("From", address),
         ("Outcome", event.outcome),
         ("Files", f"{event.archived:,} archived, {event.skipped:,} skipped, {event.failed:,} failed"),
-        (
-            "Archived",
-            f"{event.already_archived:,} more by earlier jobs, unchanged since" if event.already_archived else None,
-        ),
+        ("Unchanged", f"{event.already_archived:,} more, archived by earlier jobs" if event.already_archived else None),
         ("Archives", f"{event.archives:,}"),
         ("Size", f"{_size(event.bytes_in)} read, {_size(event.bytes_out)} kept{packed}"),
+        ("Sources", _held_until(event)),
         ("Reason", event.reason),
     )
     look = "What was skipped or failed, file by file" if event.skipped or event.failed else "How the job stands"
@@ -94,6 +95,37 @@ def _job_ended(event: ArchiveJobCompleted) -> Notice:
             sentence, facts, more=_whereabouts(look, event.status_url, event.job_id), trail=event.correlation_id
         ),
         attributes=_attributes(event, about=event.job_id, project=event.project, outcome=event.outcome),
+        document=_document(event),
+    )
+
+
+def _held_until(event: ArchiveJobCompleted) -> str | None:
+    if event.sources_due_at is None:
+        return None
+    return (
+        f"will be deleted from {_moment(event.sources_due_at)} on, unless you keep them: glaciate keep {event.job_id}"
+    )
+
+
+def _sources_deleted(event: SourcesDeleted) -> Notice:
+    address = f"s3://{event.bucket}/{event.prefix}"
+    left = f", {event.left:,} left where they are" if event.left else ""
+    facts = (
+        ("Project", event.project),
+        ("Job", event.job_id),
+        ("From", address),
+        ("Files", f"{event.deleted:,} deleted{left}"),
+    )
+    sentence = "The days are over for which the archived files were held: they are deleted from their bucket, and are in the archives."
+    look = "What was left, and why" if event.left else "How the job stands"
+    return Notice(
+        about=event.job_id,
+        fact=event.name,
+        subject=_subject(f"Archived sources deleted: {event.project} {address}"),
+        text=_text(
+            sentence, facts, more=_whereabouts(look, event.status_url, event.job_id), trail=event.correlation_id
+        ),
+        attributes=_attributes(event, about=event.job_id, project=event.project, outcome="DELETED"),
         document=_document(event),
     )
 

@@ -5,7 +5,13 @@ from typing import Any
 from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from glaciate.events import ArchiveJobCompleted, RestoreAccepted, RestoreCompleted, RestoreExpiryApproached
+from glaciate.events import (
+    ArchiveJobCompleted,
+    RestoreAccepted,
+    RestoreCompleted,
+    RestoreExpiryApproached,
+    SourcesDeleted,
+)
 from glaciate.lambda_queue import consume
 from glaciate.telemetry import entry_point
 from notifier import bootstrap
@@ -20,6 +26,7 @@ def notify(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureR
         context,
         use_cases={
             ArchiveJobCompleted: tell,
+            SourcesDeleted: tell,
             RestoreAccepted: tell,
             RestoreCompleted: tell,
             RestoreExpiryApproached: tell,

@@ -36,24 +36,37 @@ def launcher() -> KeepWorkersRunning:
 @cache
 def worker() -> "Worker":
     """What drains the pack queue. Imported here: the launcher's bundle has neither obstore nor codecs."""
-    from glaciate.messages import PackArchive, PlanArchives
+    from glaciate.holds import DynamoHolds
+    from glaciate.messages import DeleteArchivedSources, DeleteHeldSources, PackArchive, PlanArchives
     from glaciate.outbox import EventBridgeBus, SqsCommandQueue, SqsDeadLetters
     from glaciate.worker_loop import SqsInbox, Worker
     from packer.adapters.earlier import IndexedArchives
+    from packer.adapters.held import PynamoHeldArchives
     from packer.adapters.index import DynamoFileIndex
     from packer.adapters.objects import S3Catalogs, S3Listing, S3Manifests, S3Notes, S3Plans
     from packer.adapters.rows import PynamoArchives, PynamoJobs, utc_now
     from packer.adapters.sources import ObstoreSources
     from packer.adapters.vault import S3Vault
-    from packer.application import CloseJob, Pack, Plan, SortManifest
+    from packer.application import (
+        AskForDeletion,
+        CloseJob,
+        DeleteHeld,
+        DeleteSources,
+        EndHold,
+        Pack,
+        Plan,
+        SortManifest,
+    )
 
     settings = WorkerSettings()
     tables.bind(files=settings.files_table, archives=settings.archives_table, jobs=settings.jobs_table)
     s3 = aws.s3()
-    jobs = PynamoJobs(vault_bucket=settings.vault_bucket)
+    jobs = PynamoJobs(vault_bucket=settings.vault_bucket, day=timedelta(seconds=settings.day_seconds))
     plans = S3Plans(s3, settings.work_bucket)
     bus = EventBridgeBus(aws.events(), settings.event_bus_name)
-    close = CloseJob(jobs, bus)
+    holds = DynamoHolds()
+    close = CloseJob(jobs, holds, bus)
+    queue = SqsCommandQueue(aws.sqs(), settings.pack_queue_url)
     vault = S3Vault(
         s3,
         settings.vault_bucket,
@@ -66,31 +79,43 @@ def worker() -> "Worker":
         earlier=IndexedArchives(s3, settings.vault_bucket),
         vault=vault,
         sort=SortManifest(S3Manifests(s3), S3Notes(s3, settings.work_bucket)),
+        holds=holds,
         plans=plans,
-        queue=SqsCommandQueue(aws.sqs(), settings.pack_queue_url),
+        queue=queue,
         close=close,
     )
+    sources = ObstoreSources(
+        s3,
+        store_of=stores(settings.aws_endpoint_url),
+        concurrency=settings.fetch_concurrency,
+        window_bytes=settings.fetch_window_bytes,
+    )
+    catalogs = S3Catalogs(s3, settings.vault_bucket)
+    delete = DeleteSources(sources, catalogs, plans)
     pack = Pack(
         jobs=jobs,
         archives=PynamoArchives(lease_seconds=settings.lease_seconds),
         plans=plans,
-        sources=ObstoreSources(
-            s3,
-            store_of=stores(settings.aws_endpoint_url),
-            concurrency=settings.fetch_concurrency,
-            window_bytes=settings.fetch_window_bytes,
-        ),
+        sources=sources,
         vault=vault,
-        catalogs=S3Catalogs(s3, settings.vault_bucket),
+        catalogs=catalogs,
         index=DynamoFileIndex(batch_writer(), settings.files_table),
+        delete=delete,
         bus=bus,
         close=close,
         now=utc_now,
     )
+    end = EndHold(holds, bus, utc_now)
+    held = PynamoHeldArchives()
     return Worker(
         inbox=SqsInbox(aws.sqs(), settings.pack_queue_url, settings.visibility_seconds),
         dead_letters=SqsDeadLetters(aws.sqs(), settings.pack_dead_letters_url),
-        use_cases={PlanArchives: plan, PackArchive: pack},
+        use_cases={
+            PlanArchives: plan,
+            PackArchive: pack,
+            DeleteHeldSources: AskForDeletion(jobs, holds, held, queue, end),
+            DeleteArchivedSources: DeleteHeld(jobs, holds, held, vault, delete, end),
+        },
         idle_seconds=settings.idle_seconds,
     )
 

@@ -8,15 +8,23 @@ from typing import Protocol
 from glaciate.catalog import Skipped
 from glaciate.errors import Busy, GlaciateError, Permanent
 from glaciate.events import ArchiveJobCompleted
+from glaciate.holds import Hold
 from glaciate.jobs import JobOrder
 from glaciate.manifests import Slice
-from glaciate.messages import PackArchive
+from glaciate.messages import DeleteArchivedSources, PackArchive
 from glaciate.names import ArchiveId, JobId
 from glaciate.requests import Compression
-from packer.domain.archives import Archive, CatalogEntry, Draft, Job, NewArchive, Seal, StoredObject
+from packer.domain.archives import Archive, CatalogEntry, DoneArchive, Draft, Job, NewArchive, Seal, StoredObject
 from packer.domain.earlier import EarlierArchive, KnownFile
 from packer.domain.planning import Span
 from packer.domain.sources import Description, ReadFile, SourceFile, SourceState
+
+
+class Clock(Protocol):
+    """Tells the time."""
+
+    def __call__(self) -> datetime:
+        """Now, in UTC."""
 
 
 class Unknown(GlaciateError):
@@ -93,6 +101,35 @@ class Archives(Protocol):
 
     def fail(self, archive: Archive, reason: str) -> None:
         """→ FAILED, and its files on the job as failed, both or neither; raises `LostRace`."""
+
+
+class Holds(Protocol):
+    """What is decided about the sources that jobs hold."""
+
+    def find(self, job_id: JobId) -> Hold | None:
+        """None where nothing is held yet and nobody has kept anything."""
+
+    def hold(self, job_id: JobId, *, due_at: datetime) -> bool:
+        """Holds the sources until a moment, unless that is decided already. False where they were kept beforehand."""
+
+    def end(self, job_id: JobId, *, archives: int, now: datetime) -> Hold | None:
+        """DELETING → DELETED, once the sources of so many archives are dealt with. The hold, as long as its end is not announced."""
+
+    def mark_announced(self, job_id: JobId) -> None:
+        """The end is told."""
+
+
+class HeldArchives(Protocol):
+    """The finished archives of jobs whose sources are held."""
+
+    def waiting(self, job: Job, *, after: str | None) -> Iterator[DoneArchive]:
+        """Those whose sources are not dealt with, in order, on from a place."""
+
+    def load(self, message: DeleteArchivedSources) -> Archive:
+        """One of them; raises `Unknown`."""
+
+    def dealt_with(self, archive: Archive, *, deleted: int, left: int) -> bool:
+        """Counts an archive's sources on the job's hold, once: both rows or neither. False where it was counted, or deletion is off."""
 
 
 class Listing(Protocol):

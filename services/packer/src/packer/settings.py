@@ -1,5 +1,7 @@
 """What the packer reads from its environment."""
 
+from pydantic import Field
+
 from glaciate.settings import Settings
 
 
@@ -28,6 +30,7 @@ class WorkerSettings(Settings):
     visibility_seconds: int = 120
     idle_seconds: float = 60
     lease_seconds: float = 300
+    day_seconds: float = Field(default=24 * 60 * 60, gt=0)  # a local cloud has shorter ones
     fetch_concurrency: int = 96  # GETs in flight
     fetch_window_bytes: int = 64 * 1024**2  # fetched and not yet written
     part_size_bytes: int = 8 * 1024**2

@@ -300,6 +300,7 @@ class BatchJobs:
             "AWS_DEFAULT_REGION": get_region(),
             "AWS_EXECUTION_ENV": "AWS_ECS_FARGATE",
             "AWS_EC2_METADATA_DISABLED": "true",
+            "DAY_SECONDS": str(self._settings.day_seconds),  # where sources are held for days
         }
         if container.get("jobRoleArn"):
             environment |= session_of_role(container["jobRoleArn"], record["jobId"].replace(":", "-"))

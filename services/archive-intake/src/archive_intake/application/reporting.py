@@ -4,14 +4,20 @@ from dataclasses import dataclass
 from typing import Final
 
 from archive_intake.domain.answers import JobStatus, ProjectJobs, decision_summary_of, status_of, summary_of
-from archive_intake.ports import Decisions, Jobs, Projects, SkippedFiles, Vault
+from archive_intake.ports import Decisions, Holds, Jobs, Projects, SkippedFiles, Vault
 from glaciate.errors import invalid, not_found
 from glaciate.names import JobId, ProjectName, is_job_id, is_request_id
+from glaciate.requests import DeleteAfterDays
 
 _DECISIONS_LISTED: Final = 50
 
 
-def _job_id(text: str) -> JobId:
+def job_id_of(text: str) -> JobId:
+    """A text as a job's id.
+
+    Raises:
+        Problem: 400, it is none.
+    """
     if is_request_id(text):
         raise invalid(f"{text} is a restore request: ask GET /restore/{text}")
     if not is_job_id(text):
@@ -32,21 +38,24 @@ class DescribeJob:
     jobs: Jobs
     skipped: SkippedFiles
     vault: Vault
+    holds: Holds
 
     def __call__(
         self, name: str, *, limit: int, skipped_token: str | None = None, archives_token: str | None = None
     ) -> JobStatus:
-        """Reads the job's row, its lists of skipped files, and the vault.
+        """Reads the job's rows, its lists of skipped files, and the vault.
 
         Raises:
             Problem: 404, no such job; 400, not a job's id, or a token that is none of ours.
         """
-        job_id = _job_id(name)
+        job_id = job_id_of(name)
         job = self.jobs.find([job_id]).get(job_id)
         if job is None:
             raise not_found("JobNotFound", f"there is no archive job {job_id}")
         skipped = self.skipped.page(job_id, limit=limit, token=skipped_token)
-        return status_of(job, skipped=skipped, archives=self.vault.page(job, limit=limit, token=archives_token))
+        archives = self.vault.page(job, limit=limit, token=archives_token)
+        hold = self.holds.find(job_id) if isinstance(job.order.disposition, DeleteAfterDays) else None
+        return status_of(job, skipped=skipped, archives=archives, hold=hold)
 
 
 @dataclass(frozen=True, slots=True)

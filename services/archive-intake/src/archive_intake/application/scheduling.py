@@ -6,6 +6,7 @@ from http import HTTPStatus
 from zoneinfo import ZoneInfo
 
 from archive_intake.application.accepting import AcceptArchive, Clock, ResendUnsent
+from archive_intake.application.holding import DeleteDue
 from archive_intake.domain.answers import (
     DecisionSummary,
     decision_summary_of,
@@ -116,19 +117,21 @@ class ScheduleReport:
     """What a run of the schedule did."""
 
     sent_again: int
+    due: int  # jobs whose held sources are being deleted
     decisions: tuple[DecisionSummary, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class RunSchedule:
-    """Sends again what is unsent; and, where the fallback is due, runs it. Harmless twice, as both are."""
+    """Sends again what is unsent, has held sources deleted when due, and runs the fallback when due. Harmless twice, as all are."""
 
     resend: ResendUnsent
+    delete_due: DeleteDue
     fallback: RunFallback
     now: Clock
 
     def __call__(self, run: ScheduledRun, *, correlation_id: str) -> ScheduleReport:
-        """Whatever becomes of the fallback, the unsent is sent.
+        """Whatever becomes of one of them, the others are done.
 
         Raises:
             ExceptionGroup: some of the fallback's steps failed.
@@ -138,5 +141,8 @@ class RunSchedule:
             if run.task == "fallback":
                 decisions = self.fallback(run.scheduled_time or self.now(), correlation_id=correlation_id)
         finally:
-            sent_again = self.resend()
-        return ScheduleReport(sent_again, tuple(decision_summary_of(decision) for decision in decisions))
+            try:
+                sent_again = self.resend()
+            finally:
+                due = self.delete_due()
+        return ScheduleReport(sent_again, due, tuple(decision_summary_of(decision) for decision in decisions))

@@ -6,7 +6,9 @@ from datetime import datetime
 from archive_intake.domain.fallback import Decision, DecisionOutcome
 from archive_intake.domain.jobs import Counts, Job, JobState
 from glaciate.costs import Cost, lifecycle_cost, packed_cost, price_list
+from glaciate.holds import Hold, HoldState
 from glaciate.names import ArchiveId, JobId
+from glaciate.requests import DeleteAfterDays, Disposition
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,48 @@ def cost_so_far(job: Job) -> CostSoFar:
 
 
 @dataclass(frozen=True, slots=True)
+class HeldSources:
+    """What becomes of the sources of a job that deletes them some days after. `due_at` is known once the job has ended.
+
+    `deleted` and `left` count as deletion goes on; left are files that had changed since, or whose archive is gone.
+    """
+
+    state: HoldState
+    delete_after_days: int
+    due_at: datetime | None
+    deleted: int
+    left: int
+    decided_at: datetime | None
+    deleted_at: datetime | None
+
+
+def sources_of(job: Job, hold: Hold | None) -> HeldSources | None:
+    """None for a job that holds nothing: it keeps or deletes at once, or has archived nothing."""
+    disposition = job.order.disposition
+    if not isinstance(disposition, DeleteAfterDays) or (hold is None and job.state.ended and not job.counts.archived):
+        return None
+    hold = hold or Hold(job.job_id, HoldState.HELD)
+    return HeldSources(
+        state=hold.state,
+        delete_after_days=disposition.delete_after_days,
+        due_at=hold.due_at,
+        deleted=hold.deleted,
+        left=hold.left,
+        decided_at=hold.decided_at,
+        deleted_at=hold.ended_at,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class KeptAnswer:
+    """The answer of `POST /archive/{job_id}/keep`."""
+
+    job_id: JobId
+    state: JobState
+    sources: HeldSources | None
+
+
+@dataclass(frozen=True, slots=True)
 class JobStatus:
     """The answer of `GET /archive/{job_id}`; `next_token` asks for more of `skipped`, `archives_next_token` of `archives`."""
 
@@ -78,7 +122,8 @@ class JobStatus:
     prefix: str
     storage_class: str
     output_prefix: str
-    disposition: str
+    disposition: Disposition | DeleteAfterDays
+    sources: HeldSources | None
     counts: Counts
     skipped: tuple[SkippedFile, ...]
     next_token: str | None
@@ -108,7 +153,7 @@ class ArchivesPage:
     next_token: str | None
 
 
-def status_of(job: Job, *, skipped: SkippedPage, archives: ArchivesPage) -> JobStatus:
+def status_of(job: Job, *, skipped: SkippedPage, archives: ArchivesPage, hold: Hold | None = None) -> JobStatus:
     """How a job stands."""
     order = job.order
     return JobStatus(
@@ -120,6 +165,7 @@ def status_of(job: Job, *, skipped: SkippedPage, archives: ArchivesPage) -> JobS
         storage_class=order.storage_class,
         output_prefix=order.output_prefix,
         disposition=order.disposition,
+        sources=sources_of(job, hold),
         counts=job.counts,
         skipped=skipped.files,
         next_token=skipped.next_token,

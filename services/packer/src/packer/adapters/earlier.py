@@ -48,6 +48,7 @@ class IndexedArchives:
         for row in rows:
             yield EarlierArchive(
                 archive_id=ArchiveId(row.archive_id),
+                job_id=JobId(row.job_id),
                 row_order=row.range_id,
                 first_key=row.first_key,
                 last_key=row.last_key,

@@ -16,8 +16,9 @@ from pynamodb.transactions import TransactWrite
 from glaciate.errors import Busy, Transient
 from glaciate.events import ArchiveJobCompleted
 from glaciate.jobs import JobOrder
-from glaciate.messages import PackArchive
+from glaciate.messages import DeleteArchivedSources, PackArchive
 from glaciate.names import ArchiveId, JobId, ProjectName
+from glaciate.requests import DeleteAfterDays
 from glaciate.tables import JOB_ITEM, ArchiveRow, JobRow, archive_hash_key, archive_range_key, jobs_connection
 from glaciate.telemetry import logger
 from packer.domain.archives import Archive, ArchiveState, Job, JobState, NewArchive, Seal, outcome_of
@@ -38,7 +39,7 @@ def _is_condition_failure(error: PynamoDBException) -> bool:
     return error.cause_response_code == "ConditionalCheckFailedException"
 
 
-def _transact(write: Callable[[TransactWrite], None]) -> None:
+def transact(write: Callable[[TransactWrite], None]) -> None:
     """All or nothing. Conflicts with other transactions are tried again.
 
     Raises:
@@ -67,6 +68,7 @@ class PynamoJobs:
 
     vault_bucket: str
     now: Callable[[], datetime] = field(default=utc_now)
+    day: timedelta = timedelta(days=1)  # of those for which sources are held
 
     def load(self, job_id: JobId) -> Job:
         """The job as it stands."""
@@ -80,6 +82,9 @@ class PynamoJobs:
             next_number=int(row.next_number),
             listed=int(row.listed),
             planning_finished=row.planning_finished,
+            archives=int(row.archives),
+            topic_arn=row.topic_arn,
+            status_url=row.status_url,
             last_planned=tuple((ArchiveId(archive_id), first_key) for archive_id, first_key in row.last_planned or ()),
         )
 
@@ -121,7 +126,7 @@ class PynamoJobs:
             for archive in archives:
                 transaction.save(row(archive), condition=ArchiveRow.owner.does_not_exist())
 
-        _transact(write)
+        transact(write)
         return moved
 
     def finish_planning(self, job: Job, *, reason: str | None = None) -> None:
@@ -141,7 +146,7 @@ class PynamoJobs:
         while True:
             row = self._row(job_id)
             if JobState(row.state).has_ended:
-                return None if row.announced else _event(row)
+                return None if row.announced else self._event(row)
             if not row.planning_finished or row.archives + row.archives_failed < row.next_number:
                 return None
             outcome = outcome_of(
@@ -208,29 +213,32 @@ class PynamoJobs:
         except DoesNotExist as error:
             raise Unknown(f"there is no job {job_id}") from error
 
-
-def _event(row: JobRow) -> ArchiveJobCompleted:
-    order = JobOrder.model_validate(row.request)
-    return ArchiveJobCompleted.model_validate(
-        {
-            "correlation_id": row.correlation_id,
-            "job_id": row.id,
-            "project": order.project,
-            "bucket": order.bucket,
-            "prefix": order.prefix,
-            "outcome": row.state,
-            "topic_arn": row.topic_arn,
-            "archived": row.archived,
-            "skipped": row.skipped,
-            "failed": row.failed,
-            "archives": row.archives,
-            "bytes_in": row.bytes_in,
-            "bytes_out": row.bytes_out,
-            "already_archived": row.already_archived,
-            "reason": row.reason,
-            "status_url": row.status_url,
-        }
-    )
+    def _event(self, row: JobRow) -> ArchiveJobCompleted:
+        order = JobOrder.model_validate(row.request)
+        due_at = None
+        if isinstance(order.disposition, DeleteAfterDays) and row.archived:
+            due_at = row.finished_at + order.disposition.delete_after_days * self.day
+        return ArchiveJobCompleted.model_validate(
+            {
+                "correlation_id": row.correlation_id,
+                "job_id": row.id,
+                "project": order.project,
+                "bucket": order.bucket,
+                "prefix": order.prefix,
+                "outcome": row.state,
+                "topic_arn": row.topic_arn,
+                "archived": row.archived,
+                "skipped": row.skipped,
+                "failed": row.failed,
+                "archives": row.archives,
+                "bytes_in": row.bytes_in,
+                "bytes_out": row.bytes_out,
+                "already_archived": row.already_archived,
+                "sources_due_at": due_at,
+                "reason": row.reason,
+                "status_url": row.status_url,
+            }
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,7 +257,7 @@ class PynamoArchives:
         except DoesNotExist as error:
             raise Unknown(f"there is no archive {message.archive_id} of job {message.job_id}") from error
         if ArchiveState(row.state).has_ended:
-            return _archive(row, message)
+            return archive_of(row, message)
         now = self.now()
         nobody_holds_it = ArchiveRow.lease_until.does_not_exist() | (ArchiveRow.lease_until < now)
         state = ArchiveState.PACKING if row.state == ArchiveState.PLANNED else ArchiveState(row.state)
@@ -267,11 +275,11 @@ class PynamoArchives:
                 raise
             row.refresh(consistent_read=True)
             if ArchiveState(row.state).has_ended:
-                return _archive(row, message)
+                return archive_of(row, message)
             left = (row.lease_until - now).total_seconds() if row.lease_until else 0
             msg = f"another worker holds archive {message.archive_id}"
             raise Busy(msg, retry_after_seconds=max(1, int(left) + 1)) from error
-        return _archive(row, message)
+        return archive_of(row, message)
 
     @contextmanager
     def held(self, archive: Archive) -> Iterator[None]:
@@ -282,7 +290,7 @@ class PynamoArchives:
             while not done.wait(self.lease_seconds / 3):
                 try:
                     until = self.now() + timedelta(seconds=self.lease_seconds)
-                    _key(archive).update(
+                    key_of(archive).update(
                         actions=[ArchiveRow.lease_until.set(until)], condition=_is_held_by(archive.lease_owner)
                     )
                 except PynamoDBException:  # the next may work; if none does, the next move of the row fails
@@ -300,7 +308,7 @@ class PynamoArchives:
     @staticmethod
     def _give_back(archive: Archive) -> None:
         try:
-            _key(archive).update(
+            key_of(archive).update(
                 actions=[ArchiveRow.lease_owner.remove(), ArchiveRow.lease_until.remove()],
                 condition=_is_held_by(archive.lease_owner),
             )
@@ -351,16 +359,16 @@ class PynamoArchives:
 
         def write(transaction: TransactWrite) -> None:
             leave = [ArchiveRow.lease_owner.remove(), ArchiveRow.lease_until.remove()]
-            transaction.update(_key(archive), actions=[*actions, *leave], condition=state_is_ours)
+            transaction.update(key_of(archive), actions=[*actions, *leave], condition=state_is_ours)
             transaction.update(JobRow(archive.job_id, JOB_ITEM), actions=counts, condition=JobRow.id.exists())
 
-        _transact(write)
+        transact(write)
 
     @staticmethod
     def _move(archive: Archive, actions: list[Any]) -> None:
         unmoved = _is_held_by(archive.lease_owner) & (ArchiveRow.state == archive.state)
         try:
-            _key(archive).update(actions=actions, condition=unmoved)
+            key_of(archive).update(actions=actions, condition=unmoved)
         except UpdateError as error:
             if not _is_condition_failure(error):
                 raise
@@ -372,13 +380,15 @@ def _is_held_by(owner: str | None) -> Condition:
     return held
 
 
-def _key(archive: Archive) -> ArchiveRow:
+def key_of(archive: Archive) -> ArchiveRow:
+    """A row that has nothing but the archive's key."""
     return ArchiveRow(
         archive_hash_key(archive.project, archive.bucket), archive_range_key(archive.first_key, archive.archive_id)
     )
 
 
-def _archive(row: ArchiveRow, message: PackArchive) -> Archive:
+def archive_of(row: ArchiveRow, message: PackArchive | DeleteArchivedSources) -> Archive:
+    """What a row says of the archive that a message names."""
     seal = None
     if row.sealed_at is not None:
         seal = Seal(
@@ -404,4 +414,5 @@ def _archive(row: ArchiveRow, message: PackArchive) -> Archive:
         vault_key=row.vault_key,
         seal=seal,
         lease_owner=row.lease_owner,
+        sources_dealt_with=row.disposed_at is not None,
     )

@@ -1,8 +1,18 @@
 """The packer's use cases."""
 
 from packer.application.close import CloseJob
+from packer.application.deleting import AskForDeletion, DeleteHeld, DeleteSources, EndHold
 from packer.application.pack import Pack
 from packer.application.plan import Plan
 from packer.application.sort_manifest import SortManifest
 
-__all__ = ["CloseJob", "Pack", "Plan", "SortManifest"]
+__all__ = [
+    "AskForDeletion",
+    "CloseJob",
+    "DeleteHeld",
+    "DeleteSources",
+    "EndHold",
+    "Pack",
+    "Plan",
+    "SortManifest",
+]

@@ -6,7 +6,7 @@ from glaciate.events import Outcome
 from glaciate.names import JobId
 from glaciate.outbox import EventBus
 from glaciate.telemetry import count, logger
-from packer.ports import Jobs
+from packer.ports import Holds, Jobs
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +14,7 @@ class CloseJob:
     """Ends a job when nothing of it is left to do, and tells. Twice is harmless: the event is told until it is marked as told."""
 
     jobs: Jobs
+    holds: Holds
     bus: EventBus
 
     def __call__(self, job_id: JobId) -> None:
@@ -21,6 +22,8 @@ class CloseJob:
         event = self.jobs.close_if_last(job_id)
         if event is None:
             return
+        if event.sources_due_at is not None and not self.holds.hold(job_id, due_at=event.sources_due_at):
+            event = event.model_copy(update={"sources_due_at": None})  # somebody kept them while the job was running
         self.bus.publish(event)
         self.jobs.mark_announced(job_id)
         count("ArchiveJobFailed" if event.outcome is Outcome.FAILED else "ArchiveJobCompleted")

@@ -4,8 +4,6 @@ import secrets
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Protocol
 
 from glaciate.catalog import Catalog, Member, Skipped, compress, write_catalog
 from glaciate.errors import Permanent
@@ -15,6 +13,7 @@ from glaciate.outbox import EventBus
 from glaciate.requests import Disposition
 from glaciate.telemetry import count, logger
 from packer.application.close import CloseJob
+from packer.application.deleting import DeleteSources
 from packer.domain.archives import Archive, ArchiveState, Draft, Job, Seal
 from packer.domain.codec import STORED
 from packer.domain.sources import Description, SourceFile, skipped_json_line
@@ -25,19 +24,13 @@ from packer.ports import (
     ArchiveNotAsSent,
     Archives,
     Catalogs,
+    Clock,
     FileIndex,
     Jobs,
     Plans,
     Sources,
     Vault,
 )
-
-
-class Clock(Protocol):
-    """Tells the time."""
-
-    def __call__(self) -> datetime:
-        """Now, in UTC."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +49,7 @@ class Pack:
     vault: Vault
     catalogs: Catalogs
     index: FileIndex
+    delete: DeleteSources
     bus: EventBus
     close: CloseJob
     now: Clock
@@ -84,7 +78,7 @@ class Pack:
             self._tell_where(archive)
             archive = self.archives.mark_indexed(archive)
         if job.order.disposition is Disposition.DELETE:
-            self._delete_sources(archive)
+            self.delete(archive)
         return self.archives.finish(archive)
 
     def _make(self, archive: Archive, job: Job) -> Seal:
@@ -198,18 +192,6 @@ class Pack:
         self.index.add(archive, members(), sealed_at=seal.sealed_at)
         lines = b"".join(skipped_json_line(file.key, file.reason) for file in skipped)
         self.plans.put_skipped(archive.job_id, archive.archive_id, lines)
-
-    def _delete_sources(self, archive: Archive) -> None:
-        seal = archive.require_seal()
-        if not seal.members:
-            return
-        entries = self.catalogs.entries(archive.archive_id, seal)
-        files = ((entry.key, entry.etag) for entry in entries if not isinstance(entry, Skipped))
-        kept = tuple(self.sources.delete(archive.bucket, files))
-        lines = b"".join(skipped_json_line(file.key, file.reason) for file in kept)
-        self.plans.put_skipped(archive.job_id, f"{archive.archive_id}-kept", lines)
-        if kept:
-            count("SourcesKept", len(kept))
 
     def _tell(self, archive: Archive, job: Job) -> None:
         seal = archive.require_seal()

@@ -2,20 +2,24 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Final
 
 from glaciate.errors import Permanent
+from glaciate.holds import HoldState
 from glaciate.messages import PackArchive, PlanArchives
-from glaciate.names import MAX_ARCHIVES_PER_JOB, ArchiveId, archive_id, vault_key_of_object, vault_key_of_zip
+from glaciate.names import MAX_ARCHIVES_PER_JOB, ArchiveId, JobId, archive_id, vault_key_of_object, vault_key_of_zip
 from glaciate.outbox import CommandQueue
-from glaciate.requests import Disposition
+from glaciate.requests import DeleteAfterDays, Disposition
 from glaciate.telemetry import count, logger
 from packer.application.close import CloseJob
 from packer.application.sort_manifest import SortManifest
 from packer.domain.archives import Job, NewArchive
-from packer.domain.earlier import AlreadyArchived, EarlierArchive, KnownFile
+from packer.domain.earlier import AlreadyArchived, EarlierArchive, KnownFile, KnownFiles
 from packer.domain.planning import PlannedArchive, Span, spans
 from packer.domain.sources import SourceFile
-from packer.ports import Earlier, Jobs, Listing, Plans, Vault
+from packer.ports import Earlier, Holds, Jobs, Listing, Plans, Vault
+
+_OF_NO_USE: Final = "archived, but not held"  # no ETag reads like this
 
 
 class ManifestNotMet(Permanent):
@@ -40,6 +44,7 @@ class Plan:
     earlier: Earlier
     vault: Vault
     sort: SortManifest
+    holds: Holds
     plans: Plans
     queue: CommandQueue
     close: CloseJob
@@ -77,11 +82,26 @@ class Plan:
         )
 
     def _archived_already(self, job: Job) -> AlreadyArchived:
-        """By earlier jobs; where the sources are to be deleted, each is archived again: an archive of this job then answers for it."""
+        """By earlier jobs. Where the sources are to be deleted at once, each is archived again: this job's archives answer for it."""
         order = job.order
-        looks = order.disposition is Disposition.KEEP and not order.rearchive
-        archives = self.earlier.archives(order, besides=job.job_id, after=job.checkpoint_key) if looks else iter(())
-        return AlreadyArchived(archives, self._files_of, with_tags=order.preserve_tags)
+        archives: Iterator[EarlierArchive] = iter(())
+        if order.disposition is not Disposition.DELETE and not order.rearchive:
+            archives = self.earlier.archives(order, besides=job.job_id, after=job.checkpoint_key)
+        files_of = self._held_files() if isinstance(order.disposition, DeleteAfterDays) else self._files_of
+        return AlreadyArchived(archives, files_of, with_tags=order.preserve_tags)
+
+    def _held_files(self) -> KnownFiles:
+        """What another job deletes in some days need not be archived in order to be deleted; what nobody deletes is none of the kind."""
+        held: dict[JobId, bool] = {}
+
+        def files_of(archive: EarlierArchive) -> Iterator[KnownFile]:
+            if archive.job_id not in held:
+                hold = self.holds.find(archive.job_id)
+                held[archive.job_id] = hold is not None and hold.state is HoldState.HELD
+            for file in self._files_of(archive):
+                yield file if held[archive.job_id] else file._replace(etag=_OF_NO_USE)
+
+        return files_of
 
     def _files_of(self, archive: EarlierArchive) -> Iterator[KnownFile]:
         """The files of an archive that is still in the vault as it was sealed; one that is not holds none."""

@@ -56,6 +56,9 @@ class Job:
     next_number: int
     listed: int
     planning_finished: bool
+    archives: int = 0  # that are done
+    topic_arn: str = ""
+    status_url: str | None = None
     last_planned: tuple[tuple[ArchiveId, str], ...] = ()  # ids and first keys of what was planned with the checkpoint
 
 
@@ -125,6 +128,7 @@ class Archive:
     vault_key: str
     seal: Seal | None = None
     lease_owner: str | None = None
+    sources_dealt_with: bool = False  # those that were held
 
     def require_seal(self) -> Seal:
         """The seal of an archive that is SEALED at least.
@@ -149,6 +153,14 @@ class Archive:
             storage_class=self.storage_class,
             kind=self.kind,
         )
+
+
+class DoneArchive(NamedTuple):
+    """As much of a finished archive as it takes to ask for the deletion of its sources. `place`: in the order of archives."""
+
+    archive_id: ArchiveId
+    first_key: str
+    place: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from datetime import datetime
 from heapq import heappop, heappush
 from typing import Final, NamedTuple
 
-from glaciate.names import ArchiveId
+from glaciate.names import ArchiveId, JobId
 from packer.domain.archives import Seal
 from packer.domain.sources import SourceFile
 
@@ -23,6 +23,7 @@ class EarlierArchive:
     """An indexed archive of an earlier job. They come in the order of `row_order`: first key, `#`, id."""
 
     archive_id: ArchiveId
+    job_id: JobId
     row_order: str
     first_key: str
     last_key: str
