@@ -30,11 +30,12 @@ class Life:
             if dies and not self.after_effect:
                 self.dead = True
                 raise Killed
-            answer = call()
-            if dies:
-                self.dead = True
-                raise Killed
-            return answer
+            try:
+                return call()
+            finally:
+                if dies:  # whatever the call gave or raised
+                    self.dead = True
+                    raise Killed
 
     def wrap(self, thing: Any) -> Any:
         """The same thing with a life that ends; what its calls give, if that has calls itself, ends with it."""
@@ -59,7 +60,7 @@ class _Mortal:
             passes = (
                 isinstance(answer, _PLAIN) or hasattr(answer, "__next__") or hasattr(answer, "__dataclass_params__")
             )
-            mortal = hasattr(answer, "abort") or not passes
+            mortal = hasattr(answer, "abort") or hasattr(answer, "begin") or not passes
             return self._life.wrap(answer) if mortal else answer
 
         return call

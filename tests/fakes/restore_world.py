@@ -40,6 +40,7 @@ from restore_intake.application.thawing import (
 
 TOPIC = "arn:aws:sns:us-east-1:123456789012:glaciate"
 LOOK_AFTER = timedelta(minutes=15)
+RESTORED_DAYS = 14
 
 
 @dataclass
@@ -56,11 +57,14 @@ class Gate:
         self.inner.send(*commands)
 
 
+@dataclass
 class FixedProjects:
     """One project, `demo`."""
 
+    originals: tuple[str, ...] = ()
+
     def load(self) -> ProjectsDocument:
-        demo = Project(name="demo", source_buckets=(SOURCE, "other-bucket"))
+        demo = Project(name="demo", source_buckets=(SOURCE, "other-bucket"), original_buckets=self.originals)
         return ProjectsDocument(projects=(demo,))
 
 
@@ -86,6 +90,7 @@ class World:
     requests: DynamoRequests
     index: DynamoIndex
     bus: EventBridgeBus
+    projects: FixedProjects
 
     def post(self, **body: Any) -> RequestId:
         """`POST /restore`, accepted."""
@@ -150,14 +155,16 @@ def restore_world() -> Iterator[World]:
         queue_url = sqs.create_queue(QueueName="thaw")["QueueUrl"]
         queue = Gate(SqsCommandQueue(sqs, queue_url))
         documents = S3PartDocuments(boto3.client("s3"), "work")
-        ledger = RestoreLedger(documents, restored_days=14, kept_days=90, now=s3.clock, pause=lambda _seconds: None)
+        ledger = RestoreLedger(
+            documents, restored_days=RESTORED_DAYS, kept_days=90, now=s3.clock, pause=lambda _seconds: None
+        )
         requests = DynamoRequests(ledger)
         catalogs = S3Catalogs(s3, "vault-bucket")
         index = DynamoIndex(catalogs)
         find = FindWanted(index, catalogs)
         vault = S3Vault(s3)
         projects = FixedProjects()
-        quote = QuoteRestore(projects, find, vault, s3.clock, "us-east-1", "123456789012", TOPIC)
+        quote = QuoteRestore(projects, find, vault, s3.clock, "us-east-1", "123456789012", TOPIC, RESTORED_DAYS)
         close = CloseRequest(ledger, bus)
         end_cancelled = EndCancelled(requests, ledger, close)
         thaw = ThawPart(requests, ledger, vault, bus, close, s3.clock, LOOK_AFTER)
@@ -171,7 +178,7 @@ def restore_world() -> Iterator[World]:
             events_url=events_url,
             accept=AcceptRestore(quote, requests, documents, queue, s3.clock, "restored", LOOK_AFTER),
             quote=quote,
-            describe=DescribeRestore(requests, documents, "restored"),
+            describe=DescribeRestore(requests, documents, "restored", RESTORED_DAYS),
             list_restores=ListRestores(projects, requests),
             cancel=CancelRestore(requests, end_cancelled, queue),
             list_files=ListFiles(projects, index, catalogs, vault, s3.clock),
@@ -191,4 +198,5 @@ def restore_world() -> Iterator[World]:
             requests=requests,
             index=index,
             bus=bus,
+            projects=projects,
         )

@@ -3,7 +3,7 @@
 import io
 import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from zlib import crc32
 
@@ -165,10 +165,64 @@ class FakeRestoredFiles:
 
 
 @dataclass
+class FakeOriginalFiles:
+    """Original buckets: what is in them, and when it was last modified."""
+
+    vault: FakeVault
+    now: datetime = datetime(2026, 7, 1, 12, 0, tzinfo=UTC)
+    objects: dict[tuple[str, str], tuple[bytes, datetime]] = field(default_factory=dict)
+    uploads: list["FakeUpload"] = field(default_factory=list)
+
+    def in_bucket(self, bucket: str, *, replaces: datetime | None) -> "FakeOriginalBucket":
+        return FakeOriginalBucket(self, bucket, replaces)
+
+
+@dataclass
+class FakeOriginalBucket:
+    """One of them, for one request."""
+
+    originals: FakeOriginalFiles
+    bucket: str
+    replaces: datetime | None
+
+    def put(self, destination: str, member: Member, content: bytes) -> None:
+        if not self.holds(destination, member):
+            self.keep(destination, member, content)
+
+    def begin(self, destination: str, member: Member) -> "FakeUpload":
+        self.holds(destination, member)
+        self.originals.uploads.append(FakeUpload(self, destination, member))
+        return self.originals.uploads[-1]
+
+    def copy(self, vault_key: str, destination: str, member: Member) -> None:
+        content = self.originals.vault.whole(vault_key)
+        if len(content) != member.size:
+            msg = "what is archived differs from the file"
+            raise NotWritten(msg)
+        self.put(destination, replace(member, crc32=crc32(content)), content)
+
+    def holds(self, destination: str, member: Member) -> bool:
+        """Whether the file is there; what may not be written over is refused."""
+        there = self.originals.objects.get((self.bucket, destination))
+        if there is None:
+            return False
+        content, modified = there
+        if (len(content), crc32(content)) == (member.size, member.crc32):
+            return True
+        if self.replaces is None or modified > self.replaces:
+            msg = f"a newer object is there: last modified {modified}"
+            raise NotWritten(msg)
+        return False
+
+    def keep(self, destination: str, _member: Member, content: bytes) -> None:
+        self.originals.objects[self.bucket, destination] = (content, self.originals.now)
+
+
+@dataclass
 class FakeUpload:
     """A large file on its way."""
 
-    restored: FakeRestoredFiles
+    restored: "FakeRestoredFiles | FakeOriginalBucket"
     destination: str
     member: Member
     content: bytes = b""
@@ -178,8 +232,7 @@ class FakeUpload:
         self.content += chunk
 
     def complete(self) -> None:
-        self.restored.require_free(self.destination, self.content)
-        self.restored.files[self.destination] = (self.content, self.member)
+        self.restored.put(self.destination, self.member, self.content)
         self.state = "completed"
 
     def abort(self) -> None:

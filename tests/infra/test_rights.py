@@ -67,6 +67,18 @@ def test_nobody_may_delete_in_the_vault_and_only_the_packer_in_the_sources() -> 
     assert deleters_of("SourceResources") == {"packer.WorkerRole"}
 
 
+def test_only_the_unpacker_writes_to_original_buckets_and_nobody_deletes_there() -> None:
+    writers = {
+        str(role)
+        for role in ROLES
+        for statement in statements(role)
+        if "s3:PutObject" in as_list(statement["Action"]) and "OriginalResources" in str(statement["Resource"])
+    }
+
+    assert writers == {"unpacker.WorkerRole"}
+    assert deleters_of("OriginalResources") == set()
+
+
 def test_only_the_thaw_consumer_and_the_sweeper_may_thaw() -> None:
     thawers = {
         str(role)

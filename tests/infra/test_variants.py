@@ -23,6 +23,7 @@ OTHERS = {
     "NotificationEmail": "user@example.com",
     "AlarmEmail": "operator@example.com",
     "SourceKeys": "arn:aws:kms:us-east-1:000000000000:key/one,arn:aws:kms:us-east-1:000000000000:key/two",
+    "OriginalKeys": "arn:aws:kms:us-east-1:000000000000:key/one",
     "ProjectTopics": "arn:aws:sns:us-east-1:000000000000:theirs",
 }
 POOL = {

@@ -36,7 +36,16 @@ def handler(event, context):
 BUCKETS = ("VaultBucket", "WorkBucket", "RestoreBucket")
 QUEUES = ("Pack", "Thaw", "Unpack", "Notify")
 PARAMETERS = (
-    *("ProjectsDocument", "SourceResources", "PublicApiUrl", "Tracing", "MaxPackers", "MaxUnpackers", "IdleSeconds"),
+    *(
+        "ProjectsDocument",
+        "SourceResources",
+        "OriginalResources",
+        "PublicApiUrl",
+        "Tracing",
+        "MaxPackers",
+        "MaxUnpackers",
+        "IdleSeconds",
+    ),
 )
 FUNCTIONS = ("ArchiveIntakeSchedule", "PackerLaunch", "RestoreIntakeSweep", "UnpackerLaunch")
 TABLES = ("FilesTable", "ArchivesTable", "JobsTable")

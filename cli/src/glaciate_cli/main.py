@@ -173,6 +173,10 @@ def archive(
 @click.option(
     "--to", "destination_prefix", metavar="PREFIX", help="Where in the restore bucket; else PROJECT/REQUEST/."
 )
+@click.option(
+    "--to-original", is_flag=True, help="Back to the buckets and keys they came from, where the project allows it."
+)
+@click.option("--overwrite", is_flag=True, help="With --to-original, in place of what is there now.")
 @click.option("--as-of", type=Moment(), help="The version sealed last before this moment; the newest unless given.")
 @click.option("--topic", "sns_topic_arn", metavar="ARN", help="Whom to tell; the project's topic unless given.")
 @click.option("--allow-missing", is_flag=True, help="Go on without the names that no archive holds.")
@@ -192,6 +196,8 @@ def restore(
     project: str | None,
     tier: str | None,
     as_of: datetime | None,
+    to_original: bool,
+    overwrite: bool,
     allow_missing: bool,
     all_matches: bool,
     dry_run: bool,
@@ -211,6 +217,8 @@ def restore(
         "filename": listed,
         "retrieval_tier": tier,
         "as_of": as_of.isoformat() if as_of else None,
+        "to": "original" if to_original else None,
+        "overwrite": overwrite or None,
         "allow_missing": allow_missing or None,
         "all_matches": all_matches or None,
         "dry_run": dry_run or None,

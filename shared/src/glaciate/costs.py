@@ -84,6 +84,7 @@ class RestoreEstimate:
     retrieval_usd: float
     requests_usd: float
     temporary_copy_usd: float
+    transfer_usd: float
     total_usd: float
     hours: float
 
@@ -99,12 +100,15 @@ class ArchiveToRead:
     thawed: bool = False
 
 
-def restore_estimate(archives: tuple[ArchiveToRead, ...], *, tier: Tier, days: int) -> RestoreEstimate:
-    """What a restore of these archives' files costs, and how long S3 may take."""
+def restore_estimate(archives: tuple[ArchiveToRead, ...], *, tier: Tier, days: int, file_days: int) -> RestoreEstimate:
+    """What a restore of these archives' files costs, and how long S3 may take.
+
+    `days` is how long the archives' readable copies stay, `file_days` how long the restored files stay only for the restore's sake.
+    """
     prices = price_list()
     retrieval = requests = hours = 0.0
     standard = prices["per_gb_month"]["STANDARD"]
-    copies = sum(archive.wanted_bytes for archive in archives)
+    copies = 0
     for archive in archives:
         size = archive.size_bytes / GB
         if archive.storage_class.needs_thaw and not archive.thawed:
@@ -116,7 +120,9 @@ def restore_estimate(archives: tuple[ArchiveToRead, ...], *, tier: Tier, days: i
         requests += (
             archive.wanted_files * (prices["per_1000_requests"]["get"] + prices["per_1000_requests"]["put"]) / 1000
         )
-    temporary = copies / GB * standard * days / 30
+    wanted = sum(archive.wanted_bytes for archive in archives) / GB
+    temporary = (copies / GB * days + wanted * file_days) * standard / 30
+    transfer = wanted * prices["transfer_per_gb"]["same_region"]
     return RestoreEstimate(
         archives=len(archives),
         archive_bytes=sum(archive.size_bytes for archive in archives),
@@ -124,7 +130,8 @@ def restore_estimate(archives: tuple[ArchiveToRead, ...], *, tier: Tier, days: i
         retrieval_usd=retrieval,
         requests_usd=requests,
         temporary_copy_usd=temporary,
-        total_usd=retrieval + requests + temporary,
+        transfer_usd=transfer,
+        total_usd=retrieval + requests + temporary + transfer,
         hours=hours,
     )
 

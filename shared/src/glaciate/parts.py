@@ -2,20 +2,31 @@
 
 import gzip
 import zlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from datetime import datetime
+from typing import Any, Literal, TypeVar
 
 from pydantic_core import from_json, to_json
 
 
 @dataclass(frozen=True, slots=True)
 class WantedFile:
-    """A source key wanted of an archive, and the key in the restore bucket it is to appear under."""
+    """A source key wanted of an archive, and the key it is to appear under: in the restore bucket, or in `bucket`, its original one.
+
+    In an original bucket nothing is written over but what was last modified by `replaces`; None: nothing at all.
+    """
 
     key: str
     destination: str
     size: int
+    bucket: str | None = None
+    replaces: datetime | None = None
+
+    @property
+    def place(self) -> tuple[str | None, str]:
+        """Where it is to appear: no two files of a request at one place."""
+        return self.bucket, self.destination
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,14 +38,20 @@ class FileResult:
     state: Literal["RESTORED", "FAILED"]
     size: int
     reason: str | None = None
+    bucket: str | None = None  # the original bucket, where the file was not to appear in the restore bucket
 
 
 Item = TypeVar("Item", WantedFile, FileResult)
 
 
 def _write(items: Iterable[WantedFile | FileResult]) -> bytes:
-    lines = (to_json({name: getattr(item, name) for name in item.__slots__}) + b"\n" for item in items)
+    lines = (to_json(_known(item)) + b"\n" for item in items)
     return gzip.compress(b"".join(lines), compresslevel=1, mtime=0)
+
+
+def _known(item: WantedFile | FileResult) -> dict[str, object]:
+    values = {name: getattr(item, name) for name in item.__slots__}
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def write_wanted(files: Iterable[WantedFile]) -> bytes:
@@ -48,7 +65,12 @@ def read_wanted(document: bytes) -> tuple[WantedFile, ...]:
     Raises:
         ValueError: it is damaged.
     """
-    return _read(document, WantedFile)
+    return _read(document, _read_wanted)
+
+
+def _read_wanted(line: dict[str, Any]) -> WantedFile:
+    replaces = line.pop("replaces", None)
+    return WantedFile(**line, replaces=datetime.fromisoformat(replaces) if replaces else None)
 
 
 def write_results(results: Iterable[FileResult]) -> bytes:
@@ -62,12 +84,12 @@ def read_results(document: bytes) -> tuple[FileResult, ...]:
     Raises:
         ValueError: it is damaged.
     """
-    return _read(document, FileResult)
+    return _read(document, lambda line: FileResult(**line))
 
 
-def _read(document: bytes, kind: type[Item]) -> tuple[Item, ...]:
+def _read(document: bytes, read: Callable[[dict[str, Any]], Item]) -> tuple[Item, ...]:
     try:
-        return tuple(kind(**from_json(line)) for line in gzip.decompress(document).splitlines())
+        return tuple(read(from_json(line)) for line in gzip.decompress(document).splitlines())
     except (OSError, EOFError, zlib.error, TypeError) as error:
         msg = f"not a list of files: {error}"
         raise ValueError(msg) from error

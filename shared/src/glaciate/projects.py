@@ -1,5 +1,6 @@
 """Who may archive what: the one configuration document, kept as an SSM parameter."""
 
+from collections.abc import Iterable
 from datetime import date
 from string import Formatter
 from typing import Annotated
@@ -76,6 +77,10 @@ class Project(_Frozen):
         default=(),
         description="where manifests and inventories may lie besides the source buckets; never archived from",
     )
+    original_buckets: tuple[BucketField, ...] = Field(
+        default=(),
+        description="source buckets that `to: original` may write to; the stack's OriginalResources must allow it too",
+    )
     topics: tuple[TopicArn, ...] = Field(default=(), description="topics a request may name besides the stack's own")
     default_topic: TopicArn | None = None
     defaults: ArchiveDefaults = ArchiveDefaults()
@@ -86,6 +91,14 @@ class Project(_Frozen):
         outside = [rule.bucket for rule in self.fallback if rule.bucket not in self.source_buckets]
         if outside:
             msg = f"the fallback of {self.name} names buckets that are not its source buckets: {', '.join(outside)}"
+            raise ValueError(msg)
+        return self
+
+    @model_validator(mode="after")
+    def _originals_are_sources(self) -> "Project":
+        outside = [bucket for bucket in self.original_buckets if bucket not in self.source_buckets]
+        if outside:
+            msg = f"original_buckets of {self.name} are not its source buckets: {', '.join(outside)}"
             raise ValueError(msg)
         return self
 
@@ -114,6 +127,21 @@ class Project(_Frozen):
         """
         if bucket not in (*self.source_buckets, *self.manifest_buckets):
             raise forbidden("BucketNotAllowed", f"project {self.name} may not read manifests in bucket {bucket}")
+
+    def require_original(self, buckets: Iterable[str]) -> None:
+        """Refuses buckets that the project may not restore into.
+
+        Raises:
+            Problem: 403.
+        """
+        refused = sorted(set(buckets) - set(self.original_buckets))
+        if refused:
+            allowed = ", ".join(self.original_buckets) or "none: its configuration names no original_buckets"
+            raise forbidden(
+                "OriginalNotAllowed",
+                f"project {self.name} may not restore to the original bucket {', '.join(refused)}; it may to {allowed}",
+                {"buckets": refused},
+            )
 
     def topic(self, asked: str | None, *, stack_topic: str) -> str:
         """The topic to tell: the one asked for, the project's default, or the stack's own.

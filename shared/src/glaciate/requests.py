@@ -229,6 +229,13 @@ class RestoreRequest(BaseModel):
     as_of: Moment | None = None
     days: Days = Field(default=3, description="how long the thawed and the restored copies stay")
     destination_prefix: OutputPrefix = ""
+    to: Literal["restore_bucket", "original"] = Field(
+        default="restore_bucket",
+        description="original: each file to the bucket and key it came from, where the project allows it",
+    )
+    overwrite: bool = Field(
+        default=False, description="with to: original, in place of what is there at the time of this call"
+    )
     allow_missing: bool = False
     all_matches: bool = False
     max_cost_usd: float | None = Field(default=None, ge=0)

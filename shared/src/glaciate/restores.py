@@ -254,19 +254,21 @@ class RestoreLedger:
         self, request_id: RequestId, archive_id: ArchiveId, *, readable_until: datetime | None
     ) -> Part | None:
         """Says that a part is being unpacked; again is harmless. None where there is nothing left to do: ended, or cancelled."""
-        if not self._request_goes_on(request_id):
+        request = self._living(request_id)
+        if request is None:
             return None
         it_has_not_ended = PartRow.state.is_in(*LIVE_PART)
         moves: list[Action] = [PartRow.state.set(PartState.UNPACKING)]
         if readable_until is not None:
             moves.append(PartRow.readable_until.set(readable_until))
-        if self.restored_days is not None:  # every file is written after this moment, or written again
+        if (
+            self.restored_days is not None and not request.to_original
+        ):  # every file is written after this moment, or written again
             moves.append(PartRow.available_until.set(_midnight_after(self.now() + timedelta(days=self.restored_days))))
         row = PartRow(request_id, part_item(archive_id))
         if not conditionally(lambda: row.update(actions=moves, condition=it_has_not_ended)):
             return None
         unpacking_has_not_begun = RequestRow.state.is_in(RequestState.ACCEPTED, RequestState.THAWING)
-        request = RequestRow(request_id, REQUEST_ITEM)
         conditionally(
             lambda: request.update([RequestRow.state.set(RequestState.UNPACKING)], condition=unpacking_has_not_begun)
         )
@@ -412,12 +414,12 @@ class RestoreLedger:
         msg = f"others kept writing the same rows, {_ATTEMPTS} times in a row"
         raise Transient(msg)
 
-    def _request_goes_on(self, request_id: RequestId) -> bool:
+    def _living(self, request_id: RequestId) -> RequestRow | None:
         try:
             row = RequestRow.get(request_id, REQUEST_ITEM, consistent_read=True)
         except RequestRow.DoesNotExist:
-            return False
-        return not RequestState(row.state).ended
+            return None
+        return None if RequestState(row.state).ended else row
 
     def _close(self, row: RequestRow) -> None:
         """Ends a request and, in the same transaction, notes when to tell that its files will expire.

@@ -234,7 +234,8 @@ class RequestRow(_JobsTable):
     tier = UnicodeAttribute()
     days = NumberAttribute()
     destination_prefix = UnicodeAttribute()
-    location = UnicodeAttribute(null=True)  # s3://<restore bucket>/<destination prefix>
+    location = UnicodeAttribute(null=True)  # s3://<restore bucket>/<destination prefix>, or the original buckets
+    to_original = BooleanAttribute(null=True)  # its files go back to where they came from, and stay
     accepted_at = UTCDateTimeAttribute()
     expected_by = UTCDateTimeAttribute(null=True)
     finished_at = UTCDateTimeAttribute(null=True)

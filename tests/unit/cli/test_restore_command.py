@@ -39,6 +39,16 @@ def test_names_go_as_a_list_so_that_a_comma_in_a_name_stays_one(glaciate: Glacia
     ]
 
 
+def test_files_can_go_back_to_where_they_came_from(glaciate: Glaciate, api: FakeGlaciateHttp) -> None:
+    api.on("POST /restore", ACCEPTED)
+
+    glaciate("restore", "a.txt", "--to-original", "--overwrite")
+
+    assert list(api.bodies("POST /restore")) == [
+        {"project_name": "demo", "filename": ["a.txt"], "to": "original", "overwrite": True}
+    ]
+
+
 def test_names_can_come_from_standard_input(glaciate: Glaciate, api: FakeGlaciateHttp) -> None:
     api.on("POST /restore", ACCEPTED)
 

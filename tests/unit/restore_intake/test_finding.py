@@ -6,6 +6,7 @@ import pytest
 
 from glaciate.errors import Problem
 from glaciate.names import ArchiveId
+from glaciate.parts import WantedFile
 from restore_intake.domain.finding import (
     ArchiveRange,
     FileVersion,
@@ -106,7 +107,8 @@ def test_files_that_would_land_on_one_another_are_found() -> None:
 
 def test_what_is_wanted_is_grouped_by_archive() -> None:
     wanted = wanted_by_archive(
-        [version("b", "a2"), version("a", "a2"), version("c", "a1")], lambda found: f"p/{found.key}"
+        [version("b", "a2"), version("a", "a2"), version("c", "a1")],
+        lambda found: WantedFile(found.key, f"p/{found.key}", found.size),
     )
 
     assert list(wanted) == ["a1", "a2"]

@@ -43,19 +43,31 @@ def test_deep_archive_has_no_expedited_tier() -> None:
 def test_a_thaw_is_paid_for_the_whole_archive() -> None:
     one_file = ArchiveToRead(DEEP, size_bytes=10 * GB, wanted_files=1, wanted_bytes=1000)
 
-    estimate = restore_estimate((one_file,), tier=Tier.STANDARD, days=3)
+    estimate = restore_estimate((one_file,), tier=Tier.STANDARD, days=3, file_days=14)
 
     assert estimate.retrieval_usd == pytest.approx(10 * 0.02)
     assert estimate.hours == 12
     assert estimate.total_usd == pytest.approx(
-        estimate.retrieval_usd + estimate.requests_usd + estimate.temporary_copy_usd
+        estimate.retrieval_usd + estimate.requests_usd + estimate.temporary_copy_usd + estimate.transfer_usd
     )
+
+
+def test_restored_files_are_paid_for_as_long_as_they_stay_and_not_at_all_where_they_belong() -> None:
+    files = (ArchiveToRead(StorageClass.STANDARD, size_bytes=GB, wanted_files=1, wanted_bytes=GB),)
+
+    for_a_month, for_good = (
+        restore_estimate(files, tier=Tier.STANDARD, days=3, file_days=file_days) for file_days in (30, 0)
+    )
+
+    assert for_a_month.temporary_copy_usd == pytest.approx(0.023)
+    assert for_good.temporary_copy_usd == 0
+    assert for_good.transfer_usd == 0  # within the Region
 
 
 def test_bulk_is_cheaper_and_slower() -> None:
     archive = (ArchiveToRead(DEEP, size_bytes=GB, wanted_files=1, wanted_bytes=1000),)
 
-    standard, bulk = (restore_estimate(archive, tier=tier, days=3) for tier in (Tier.STANDARD, Tier.BULK))
+    standard, bulk = (restore_estimate(archive, tier=tier, days=3, file_days=14) for tier in (Tier.STANDARD, Tier.BULK))
 
     assert bulk.total_usd < standard.total_usd
     assert bulk.hours > standard.hours
@@ -64,7 +76,7 @@ def test_bulk_is_cheaper_and_slower() -> None:
 def test_an_archive_that_is_thawed_already_is_not_paid_again() -> None:
     archive = ArchiveToRead(DEEP, size_bytes=GB, wanted_files=1, wanted_bytes=1000, thawed=True)
 
-    estimate = restore_estimate((archive,), tier=Tier.STANDARD, days=3)
+    estimate = restore_estimate((archive,), tier=Tier.STANDARD, days=3, file_days=14)
 
     assert estimate.retrieval_usd == 0
     assert estimate.hours == 0

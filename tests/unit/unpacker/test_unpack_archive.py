@@ -4,6 +4,7 @@ import os
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from fakes.restore_ledger import FakePartDocuments, FakeRestoreLedger
 from fakes.unpacking import (
     VAULT_BUCKET,
     FakeCatalogs,
+    FakeOriginalFiles,
     FakeRestoredFiles,
     FakeVault,
     header_of,
@@ -35,6 +37,7 @@ ARCHIVE = ArchiveId("01aaaaa000010000")
 VAULT_KEY = header_of(ARCHIVE).vault_key
 ONE = RequestId("r-01aaaaa00001")
 OTHER = RequestId("r-01aaaaa00002")
+THIRD = RequestId("r-01aaaaa00003")
 LARGE = os.urandom(5_000)
 FILES = {
     "in/a.txt": b"the first file, the first file, the first file",
@@ -69,9 +72,11 @@ class World:
     vault: FakeVault = field(default_factory=FakeVault)
     sent: Sent = field(default_factory=Sent)
     restored: FakeRestoredFiles = field(init=False)
+    originals: FakeOriginalFiles = field(init=False)
 
     def __post_init__(self) -> None:
         self.restored = FakeRestoredFiles(self.vault)
+        self.originals = FakeOriginalFiles(self.vault)
 
     def archive(self, files: Mapping[str, bytes] = FILES, skipped: tuple[Skipped, ...] = ()) -> None:
         self.vault.archives[VAULT_KEY], members = zip_of(files)
@@ -81,6 +86,12 @@ class World:
         files = tuple(WantedFile(key, f"{request_id}/{key}", len(FILES.get(key, b""))) for key in keys)
         self.documents.put_wanted(request_id, archive_id, files)
         self.ledger.add(request_id, archive_id, vault_key=VAULT_KEY, files=len(files))
+
+    def want_back(self, request_id: RequestId, *keys: str, replaces: datetime | None = None) -> None:
+        """Wants files where they came from."""
+        files = tuple(WantedFile(key, key, len(FILES.get(key, b"")), "sources", replaces) for key in keys)
+        self.documents.put_wanted(request_id, ARCHIVE, files)
+        self.ledger.add(request_id, ARCHIVE, vault_key=VAULT_KEY, files=len(files))
 
     def flip(self, key: str) -> None:
         """Damages one byte of a member."""
@@ -99,7 +110,14 @@ class World:
             ledger=wrap(self.ledger),
             catalogs=wrap(self.catalogs),
             documents=wrap(self.documents),
-            unpack=UnpackMembers(wrap(self.vault), wrap(self.restored), limits, read_concurrency, write_concurrency),
+            unpack=UnpackMembers(
+                wrap(self.vault),
+                wrap(self.restored),
+                wrap(self.originals),
+                limits,
+                read_concurrency,
+                write_concurrency,
+            ),
             thaw_queue=wrap(self.sent),
             bus=wrap(self.sent),
         )
@@ -375,6 +393,51 @@ def test_a_destination_that_holds_another_file_is_reported_and_untouched(world: 
     assert world.told() == {ONE: Outcome.PARTIAL}
 
 
+def test_files_go_back_to_where_they_came_from_and_the_restore_bucket_gets_none(world: World) -> None:
+    world.archive()
+    world.want_back(ONE, *FILES)
+    world.want(OTHER, "in/a.txt")
+
+    world.unpack()(readable())
+
+    back = {key: content for (_bucket, key), (content, _) in world.originals.objects.items()}
+    assert back == FILES
+    assert {bucket for bucket, _key in world.originals.objects} == {"sources"}
+    assert world.contents() == {f"{OTHER}/in/a.txt": FILES["in/a.txt"]}
+    results = world.documents.results(ONE, ARCHIVE)
+    assert results is not None
+    assert {result.bucket for result in results} == {"sources"}
+    assert world.told() == {ONE: Outcome.COMPLETED, OTHER: Outcome.COMPLETED}
+
+
+def test_a_newer_object_at_its_old_place_fails_that_file_alone(world: World) -> None:
+    world.archive()
+    newer = (b"written since", datetime(2026, 6, 1, tzinfo=UTC))
+    for key in ("in/a.txt", "in/large.bin"):
+        world.originals.objects["sources", key] = newer
+    world.want_back(ONE, *FILES)
+
+    world.unpack()(readable())
+
+    reasons = world.results(ONE)
+    assert {key for key, reason in reasons.items() if reason} == {"in/a.txt", "in/large.bin"}
+    assert all("newer object is there" in reason for reason in reasons.values() if reason)
+    assert world.originals.objects["sources", "in/large.bin"] == newer
+    assert world.told() == {ONE: Outcome.PARTIAL}
+
+
+def test_what_is_back_already_counts_as_restored_and_stays_as_it_is(world: World) -> None:
+    world.archive()
+    earlier = datetime(2026, 6, 1, tzinfo=UTC)
+    world.originals.objects |= {("sources", key): (content, earlier) for key, content in FILES.items()}
+    world.want_back(ONE, *FILES)
+
+    world.unpack()(readable())
+
+    assert {modified for _, modified in world.originals.objects.values()} == {earlier}
+    assert world.told() == {ONE: Outcome.COMPLETED}
+
+
 def test_a_file_kept_as_it_is_is_copied_to_everybody(world: World) -> None:
     header = header_of(ARCHIVE, "object")
     world.vault.archives[header.vault_key] = LARGE
@@ -470,11 +533,18 @@ def eventful(world: World) -> None:
     world.flip("in/c ü.txt")
     world.want(ONE, "in/a.txt", "in/large.bin", "in/c ü.txt")
     world.want(OTHER, "in/a.txt", "in/deep/b.txt", "in/empty", "in/unknown")
+    before, after = datetime(2026, 6, 1, tzinfo=UTC), datetime(2026, 6, 3, tzinfo=UTC)
+    world.originals.objects = {
+        ("sources", "in/deep/b.txt"): (b"there when it was asked for", before),
+        ("sources", "in/a.txt"): (b"written since", after),
+    }
+    world.want_back(THIRD, *FILES, replaces=datetime(2026, 6, 2, tzinfo=UTC))
 
 
 def end_of(world: World) -> tuple[object, ...]:
     return (
         world.contents(),
+        world.originals.objects,
         world.documents.outcomes,
         world.ledger.parts,
         world.ledger.waiters,
@@ -506,10 +576,13 @@ def test_a_worker_killed_at_any_step_ends_in_the_same_state(after_effect: bool) 
 
 def _nothing_is_reported_that_is_not_there(world: World) -> None:
     contents = world.contents()
+    originals = {key: content for (_, key), (content, _) in world.originals.objects.items()}
+    assert originals["in/a.txt"] == b"written since"
     for results in world.documents.outcomes.values():
         for result in results:
             if result.state == "RESTORED":
-                assert contents[result.destination] == FILES[result.key]
+                there = contents if result.bucket is None else originals
+                assert there[result.destination] == FILES[result.key]
     assert all(content in FILES.values() for content in contents.values())
 
 

@@ -54,11 +54,12 @@ def up(settings: LocalSettings, *, template: Path = TEMPLATE, root: Path = ROOT)
 
 def stack_parameters(server: Server) -> dict[str, str]:
     """What the local deployment sets; everything else is the template's default, as on AWS."""
-    project = Project(name=PROJECT, source_buckets=(SOURCE_BUCKET,))
+    project = Project(name=PROJECT, source_buckets=(SOURCE_BUCKET,), original_buckets=(SOURCE_BUCKET,))
     source = f"arn:aws:s3:::{SOURCE_BUCKET}"
     return {
         "ProjectsDocument": ProjectsDocument(projects=(project,)).model_dump_json(exclude_defaults=True),
         "SourceResources": f"{source},{source}/*",
+        "OriginalResources": f"{source},{source}/*",
         "PublicApiUrl": api_url(server, STACK),
         "Tracing": "PassThrough",  # MiniStack refuses X-Ray segments
         "MaxPackers": "2",

@@ -96,7 +96,14 @@ def quote_restore() -> QuoteRestore:
     """Answers `POST /restore` with `dry_run`."""
     here = api_settings()
     return QuoteRestore(
-        _projects(), _find(here), S3Vault(aws.s3()), utc_now, here.aws_region, here.account_id, here.topic_arn
+        _projects(),
+        _find(here),
+        S3Vault(aws.s3()),
+        utc_now,
+        here.aws_region,
+        here.account_id,
+        here.topic_arn,
+        here.restored_days,
     )
 
 
@@ -119,7 +126,7 @@ def accept_restore() -> AcceptRestore:
 def describe_restore() -> DescribeRestore:
     """Answers `GET /restore/{request_id}`."""
     here = api_settings()
-    return DescribeRestore(_requests(here), _documents(here), here.restore_bucket)
+    return DescribeRestore(_requests(here), _documents(here), here.restore_bucket, here.restored_days)
 
 
 @cache

@@ -27,6 +27,7 @@ def keep_workers_running() -> KeepWorkersRunning:
 def worker() -> Worker:
     """The worker; only here are the libraries of the data plane needed, which the launcher's bundle lacks."""
     from unpacker.adapters.catalogs import S3Catalogs
+    from unpacker.adapters.original_files import S3OriginalFiles
     from unpacker.adapters.restored_files import S3RestoredFiles
     from unpacker.adapters.stores import open_store
     from unpacker.adapters.vault import RangedVault
@@ -43,6 +44,12 @@ def worker() -> Worker:
             aws.s3(),
             open_store(settings.restore_bucket),
             settings.restore_bucket,
+            vault_bucket=settings.vault_bucket,
+            part_size_bytes=settings.part_size_bytes,
+            copy_part_bytes=settings.copy_part_bytes,
+        ),
+        originals=S3OriginalFiles(
+            aws.s3(),
             vault_bucket=settings.vault_bucket,
             part_size_bytes=settings.part_size_bytes,
             copy_part_bytes=settings.copy_part_bytes,

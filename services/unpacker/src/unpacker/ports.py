@@ -26,7 +26,7 @@ class CatalogUnusable(Exception):
 
 
 class NotWritten(Exception):
-    """The restore bucket does not hold the file, and why: it holds another under that key, or S3 refuses it for good."""
+    """The file is not at its place, and why: another is there, or S3 refuses it for good."""
 
 
 class Ledger(Protocol):
@@ -123,7 +123,7 @@ class Upload(Protocol):
 
 
 class RestoredFiles(Protocol):
-    """The restore bucket. Nothing appears under a key before it is complete, and writing a file twice is as writing it once."""
+    """Where files are restored to. Nothing appears under a key before it is complete, and writing a file twice is as writing it once."""
 
     def put(self, destination: str, member: Member, content: bytes) -> None:
         """Writes a whole file with all that is known of it.
@@ -147,3 +147,10 @@ class RestoredFiles(Protocol):
             Vanished: there is no archive.
             NotWritten: there is no copy, or it differed and is gone again.
         """
+
+
+class OriginalFiles(Protocol):
+    """The buckets that files came from. What is there already and is the file counts as restored, and is left as it is."""
+
+    def in_bucket(self, bucket: str, *, replaces: datetime | None) -> RestoredFiles:
+        """One of them, where nothing is written over but what was last modified by `replaces`; None: nothing at all."""

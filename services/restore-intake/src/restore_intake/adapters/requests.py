@@ -224,6 +224,7 @@ def _row(request: Request) -> RequestRow:
         days=order.days,
         destination_prefix=order.destination_prefix,
         location=request.location,
+        to_original=order.to_original or None,
         accepted_at=request.accepted_at,
         expected_by=request.expected_by,
         resolved=request.resolved,

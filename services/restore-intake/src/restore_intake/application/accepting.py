@@ -22,6 +22,7 @@ from restore_intake.ports import Clock, Projects, Requests, Vault
 MOST_ARCHIVES_READ: Final = 20  # of a prefix, while the caller waits
 MOST_MEMBERS_READ: Final = 100_000
 MOST_PARTS_RECORDED: Final = 40  # in one transaction, with the request
+Promised = frozenset[tuple[str | None, str]]  # the places of `WantedFile.place`
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,23 +56,29 @@ class QuoteRestore:
     region: str
     account_id: str
     stack_topic: str
+    restored_days: int | None
 
     def __call__(self, body: RestoreRequest, *, request_id: RequestId) -> Quote:
         """The quote.
 
         Raises:
             Problem: 422 another deployment, or a tier that the archives' class has not; 404 unknown project or files;
-                403 a topic or bucket that the project may not use; 409 an ambiguous name, files that would land on one another,
-                or a cost above `max_cost_usd`.
+                403 a topic or bucket that the project may not use or restore to; 409 an ambiguous name, files that would land
+                on one another, or a cost above `max_cost_usd`.
         """
         require_deployment(body, region=self.region, account=self.account_id)
         project = self.projects.load().require(body.project_name)
         topic = project.topic(body.sns_topic_arn, stack_topic=self.stack_topic)
+        _refuse_contradictions(body)
         if body.bucket_name is not None:
             project.require_bucket(body.bucket_name)
         buckets = (body.bucket_name,) if body.bucket_name is not None else tuple(sorted(project.source_buckets))
         wanted = order(body, request_id=request_id, project=ProjectName(project.name), buckets=buckets, now=self.now())
+        if wanted.to_original:
+            project.require_original(buckets if set(buckets).isdisjoint(project.original_buckets) else ())
         quote = self._by_names(wanted, topic) if wanted.names else self._in_archives(wanted, topic)
+        if wanted.to_original:
+            project.require_original(quote.order.buckets)
         _refuse_high_cost(quote)
         return quote
 
@@ -103,7 +110,7 @@ class QuoteRestore:
     def _in_archives(self, wanted: RestoreOrder, topic: str) -> Quote:
         ranges = [archive for bucket in wanted.buckets for archive in self.find.ranges(wanted, bucket)]
         if len(ranges) > MOST_ARCHIVES_READ or sum(archive.members for archive in ranges) > MOST_MEMBERS_READ:
-            return _quote_unread(wanted, topic, ranges)
+            return self._quote_unread(wanted, topic, ranges)
         found = self.find.in_archives(wanted, ranges)
         if not found.versions:
             if not wanted.allow_missing:
@@ -120,11 +127,36 @@ class QuoteRestore:
             raise conflict("SameDestination", message, {"collisions": [asdict(entry) for entry in same[:20]]})
         archives = self._archives(wanted, found)
         _refuse_unknown_tier(wanted, {archive.storage_class for archive in archives})
-        estimate = restore_estimate(archives, tier=wanted.tier, days=thaw_days(wanted.days))
-        return Quote(wanted, topic, found, estimate, found.missing)
+        if wanted.to_original:
+            wanted = wanted.model_copy(update={"buckets": tuple(sorted({file.bucket for file in found.versions}))})
+        return Quote(wanted, topic, found, self._estimate(wanted, archives), found.missing)
+
+    def _estimate(self, wanted: RestoreOrder, archives: tuple[ArchiveToRead, ...]) -> RestoreEstimate:
+        days = thaw_days(wanted.days)
+        return restore_estimate(archives, tier=wanted.tier, days=days, file_days=wanted.file_days(self.restored_days))
+
+    def _quote_unread(self, wanted: RestoreOrder, topic: str, ranges: list[ArchiveRange]) -> Quote:
+        """The most that a large prefix can cost: every archive that may hold files of it, and all they hold."""
+        buckets = sorted({archive.bucket for archive in ranges})
+        if len(buckets) > 1:
+            message = f"archives from {', '.join(buckets)} hold files under this prefix: give bucket_name to say which"
+            raise conflict("SeveralBuckets", message, {"buckets": buckets})
+        archives = tuple(
+            ArchiveToRead(
+                storage_class=known_class(archive.storage_class) or StorageClass.STANDARD,
+                size_bytes=archive.size_bytes,
+                wanted_files=archive.members,
+                wanted_bytes=archive.bytes_in,
+            )
+            for archive in ranges
+        )
+        _refuse_unknown_tier(wanted, {archive.storage_class for archive in archives})
+        if wanted.to_original:
+            wanted = wanted.model_copy(update={"buckets": tuple(buckets)})
+        return Quote(wanted, topic, None, self._estimate(wanted, archives))
 
     def _archives(self, wanted: RestoreOrder, found: Found) -> tuple[ArchiveToRead, ...]:
-        parts = wanted_by_archive(found.versions, wanted.place)
+        parts = wanted_by_archive(found.versions, wanted.want)
         places = {
             archive_id: (found.headers[archive_id].vault_bucket, found.headers[archive_id].vault_key)
             for archive_id in parts
@@ -147,24 +179,16 @@ def _to_read(head: ArchiveHead, files: int, size: int) -> ArchiveToRead:
     )
 
 
-def _quote_unread(wanted: RestoreOrder, topic: str, ranges: list[ArchiveRange]) -> Quote:
-    """The most that a large prefix can cost: every archive that may hold files of it, and all they hold."""
-    buckets = sorted({archive.bucket for archive in ranges})
-    if len(buckets) > 1:
-        message = f"archives from {', '.join(buckets)} hold files under this prefix: give bucket_name to say which"
-        raise conflict("SeveralBuckets", message, {"buckets": buckets})
-    archives = tuple(
-        ArchiveToRead(
-            storage_class=known_class(archive.storage_class) or StorageClass.STANDARD,
-            size_bytes=archive.size_bytes,
-            wanted_files=archive.members,
-            wanted_bytes=archive.bytes_in,
-        )
-        for archive in ranges
-    )
-    _refuse_unknown_tier(wanted, {archive.storage_class for archive in archives})
-    estimate = restore_estimate(archives, tier=wanted.tier, days=thaw_days(wanted.days))
-    return Quote(wanted, topic, None, estimate)
+def _refuse_contradictions(body: RestoreRequest) -> None:
+    if body.overwrite and body.to != "original":
+        message = "overwrite goes with to: original; in the restore bucket nothing is ever written over"
+        raise unprocessable("OverwriteWithoutOriginal", message)
+    if body.to == "original" and body.destination_prefix:
+        message = "to: original puts each file back under its own key: leave destination_prefix out"
+        raise unprocessable("OriginalHasNoPrefix", message)
+    if body.to == "original" and body.versions == "all":
+        message = "to: original restores one version of each file: leave versions out, or pick one by as_of"
+        raise unprocessable("OriginalIsOneVersion", message)
 
 
 def _refuse_unknown_tier(wanted: RestoreOrder, classes: set[StorageClass]) -> None:
@@ -258,7 +282,7 @@ class AcceptRestore:
             correlation_id=correlation_id,
             topic_arn=quote.topic_arn,
             status_url=status_url,
-            location=f"s3://{self.restore_bucket}/{quote.order.destination_prefix}",
+            location=quote.order.location(self.restore_bucket),
             accepted_at=now,
             expected_by=now + timedelta(hours=quote.estimate.hours),
             resolved=parts is not None,
@@ -269,13 +293,11 @@ class AcceptRestore:
         )
 
 
-def planned_parts(
-    wanted: RestoreOrder, found: Found, *, without: frozenset[str] = frozenset()
-) -> tuple[PlannedPart, ...]:
-    """One part for each archive that holds something wanted; `without` are the places in the restore bucket already promised."""
+def planned_parts(wanted: RestoreOrder, found: Found, *, without: Promised = frozenset()) -> tuple[PlannedPart, ...]:
+    """One part for each archive that holds something wanted; `without` are the places already promised."""
     parts: list[PlannedPart] = []
-    for archive_id, files in wanted_by_archive(found.versions, wanted.place).items():
-        left = tuple(file for file in files if file.destination not in without)
+    for archive_id, files in wanted_by_archive(found.versions, wanted.want).items():
+        left = tuple(file for file in files if file.place not in without)
         if left:
             header = found.headers[archive_id]
             parts.append(

@@ -69,6 +69,7 @@ class DescribeRestore:
     requests: Requests
     documents: PartDocuments
     restore_bucket: str
+    restored_days: int | None
 
     def __call__(self, request_id: RequestId, *, limit: int, token: str | None) -> dict[str, Any]:
         """The request, and the next files.
@@ -85,10 +86,12 @@ class DescribeRestore:
             **summary(request),
             "retrieval_tier": request.order.tier,
             "days": request.order.days,
+            "to": "original" if request.order.to_original else "restore_bucket",
+            "overwrite": request.order.replaces is not None,
             "as_of": request.order.as_of,
             "resolved": request.resolved,
             "estimate": request.estimate,
-            "cost": _cost(request, parts) if request.state.ended else None,
+            "cost": _cost(request, parts, self.restored_days) if request.state.ended else None,
             "missing": list(request.missing),
             "parts_recorded": len(parts),
             "parts_ended": sum(part.state.ended for part in parts),
@@ -118,7 +121,7 @@ class DescribeRestore:
                     result.key,
                     result.size,
                     result.state,
-                    location=f"s3://{self.restore_bucket}/{result.destination}" if restored else None,
+                    location=f"s3://{result.bucket or self.restore_bucket}/{result.destination}" if restored else None,
                     available_until=part.available_until if restored else None,
                     reason=result.reason,
                 )
@@ -141,9 +144,9 @@ class DescribeRestore:
             return ()
 
 
-def _cost(request: Request, parts: tuple[Part, ...]) -> dict[str, Any]:
+def _cost(request: Request, parts: tuple[Part, ...], restored_days: int | None) -> dict[str, Any]:
     """What an ended request has cost by the price file: the thaws it began itself (a joined one is another's), and what it restored."""
-    lines = dict.fromkeys(("retrieval_usd", "requests_usd", "temporary_copy_usd", "total_usd"), 0.0)
+    lines = dict.fromkeys(("retrieval_usd", "requests_usd", "temporary_copy_usd", "transfer_usd", "total_usd"), 0.0)
     for part in parts:
         read = ArchiveToRead(
             storage_class=known_class(part.storage_class) or StorageClass.STANDARD,
@@ -153,7 +156,8 @@ def _cost(request: Request, parts: tuple[Part, ...]) -> dict[str, Any]:
             thawed=part.paid_tier is None,
         )
         tier = Tier(part.paid_tier) if part.paid_tier else request.order.tier
-        paid = asdict(restore_estimate((read,), tier=tier, days=thaw_days(request.order.days)))
+        days, file_days = thaw_days(request.order.days), request.order.file_days(restored_days)
+        paid = asdict(restore_estimate((read,), tier=tier, days=days, file_days=file_days))
         lines = {line: usd + paid[line] for line, usd in lines.items()}
     return lines
 

@@ -14,7 +14,7 @@ from glaciate.outbox import CommandQueue, EventBus
 from glaciate.requests import Tier
 from glaciate.restores import DocumentLost, Part, PartDocuments, PartState, RequestState
 from glaciate.telemetry import count, logger
-from restore_intake.application.accepting import planned_parts
+from restore_intake.application.accepting import Promised, planned_parts
 from restore_intake.application.finding import FindWanted, Found
 from restore_intake.application.reminding import RemindOfExpiry
 from restore_intake.domain.finding import ArchiveRange, Progress, batches, clusters, newest_first, read_progress
@@ -108,7 +108,7 @@ class ResolveRequest:
                 self.requests.resolved_to(request.request_id, progress.text)
         return True
 
-    def _record(self, request: Request, found: Found, recorded: set[ArchiveId], *, promised: frozenset[str]) -> None:
+    def _record(self, request: Request, found: Found, recorded: set[ArchiveId], *, promised: Promised) -> None:
         """Records what was found, but for the places that are promised already."""
         parts = [
             part for part in planned_parts(request.order, found, without=promised) if part.archive_id not in recorded
@@ -118,14 +118,12 @@ class ResolveRequest:
         self.requests.add_parts(request.request_id, parts, look_at=self.now() + self.look_after)
         recorded.update(part.archive_id for part in parts)
 
-    def _promised(
-        self, request: Request, recorded: Set[ArchiveId], ranges: Iterable[ArchiveRange] = ()
-    ) -> frozenset[str]:
-        """The places in the restore bucket that recorded parts promise.
+    def _promised(self, request: Request, recorded: Set[ArchiveId], ranges: Iterable[ArchiveRange] = ()) -> Promised:
+        """The places that recorded parts promise.
 
         Where a part's list is lost, all that its archive may have given: no older version takes the place of one that fails.
         """
-        places: set[str] = set()
+        places: set[tuple[str | None, str]] = set()
         for archive_id in recorded:
             try:
                 wanted = self.documents.wanted(request.request_id, archive_id)
@@ -133,7 +131,7 @@ class ResolveRequest:
                 logger().error("list of files lost", extra={"archive_id": archive_id, "reason": str(lost)})
                 found = self.find.in_archives(request.order, [one for one in ranges if one.archive_id == archive_id])
                 wanted = tuple(file for part in planned_parts(request.order, found) for file in part.files)
-            places.update(file.destination for file in wanted)
+            places.update(file.place for file in wanted)
         return frozenset(places)
 
 

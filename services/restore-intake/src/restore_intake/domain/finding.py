@@ -57,6 +57,7 @@ def sealed_by(moment: datetime, as_of: datetime | None) -> bool:
 
 
 Place = Callable[[FileVersion], str]
+Want = Callable[[FileVersion], WantedFile]
 
 
 def newest(versions: Iterable[FileVersion]) -> tuple[FileVersion, ...]:
@@ -155,9 +156,9 @@ def collisions(versions: Sequence[FileVersion], place: Place) -> tuple[Collision
     return tuple(Collision(where, tuple(sources)) for where, sources in by_place.items() if len(sources) > 1)
 
 
-def wanted_by_archive(versions: Iterable[FileVersion], place: Place) -> dict[ArchiveId, tuple[WantedFile, ...]]:
+def wanted_by_archive(versions: Iterable[FileVersion], want: Want) -> dict[ArchiveId, tuple[WantedFile, ...]]:
     """What is wanted of each archive, in order of the archives' ids; the files of each in order of their keys."""
     parts: dict[ArchiveId, list[WantedFile]] = defaultdict(list)
     for version in versions:
-        parts[version.archive_id].append(WantedFile(version.key, place(version), version.size))
+        parts[version.archive_id].append(want(version))
     return {archive_id: tuple(sorted(parts[archive_id], key=lambda file: file.key)) for archive_id in sorted(parts)}

@@ -34,6 +34,8 @@ class RestoreOrder(BaseModel):
     tier: Tier
     days: int
     destination_prefix: str
+    to_original: bool = False
+    replaces: datetime | None = None  # with to_original: what was last modified by then may be written over
     allow_missing: bool = False
     all_matches: bool = False
     max_cost_usd: float | None = None
@@ -73,8 +75,28 @@ class RestoreOrder(BaseModel):
             return newest(versions)
         return tuple(sorted(set(versions), key=lambda version: (version.key, version.bucket, version.age)))
 
+    def want(self, version: FileVersion) -> WantedFile:
+        """A version, and where it is to appear."""
+        bucket = version.bucket if self.to_original else None
+        return WantedFile(version.key, self._destination(version), version.size, bucket, self.replaces)
+
     def place(self, version: FileVersion) -> str:
-        """Where a version appears in the restore bucket."""
+        """Where a version appears: the key in the restore bucket, or the address it had."""
+        return version.address if self.to_original else self._destination(version)
+
+    def location(self, restore_bucket: str) -> str:
+        """Under which address, or addresses, the files appear."""
+        if self.to_original:
+            return ", ".join(f"s3://{bucket}/" for bucket in self.buckets)
+        return f"s3://{restore_bucket}/{self.destination_prefix}"
+
+    def file_days(self, restored_days: int | None) -> int:
+        """How long the restored files stay only for the restore's sake, where the restore bucket keeps files for `restored_days`."""
+        return 0 if self.to_original else restored_days or self.days
+
+    def _destination(self, version: FileVersion) -> str:
+        if self.to_original:
+            return version.key
         return destination(self.destination_prefix, version_name(version) if self.all_versions else version.key)
 
 
@@ -95,6 +117,8 @@ def order(
         tier=request.retrieval_tier,
         days=request.days,
         destination_prefix=request.destination_prefix or f"{project}/{request_id}/",
+        to_original=request.to == "original",
+        replaces=now if request.overwrite else None,
         allow_missing=request.allow_missing,
         all_matches=request.all_matches,
         max_cost_usd=request.max_cost_usd,

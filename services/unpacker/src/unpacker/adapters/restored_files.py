@@ -1,10 +1,10 @@
-"""Files into the restore bucket."""
+"""Files into the restore bucket, and into their original buckets."""
 
 import base64
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 from urllib.parse import urlencode
 
 import obstore
@@ -15,7 +15,15 @@ from obstore.store import S3Store
 
 from glaciate.catalog import Member
 from glaciate.errors import Transient
-from unpacker.adapters.stores import NOT_THERE, code_in, error_code, fits_obstore, raise_for_source
+from unpacker.adapters.stores import (
+    ARCHIVED,
+    NOT_THERE,
+    code_in,
+    error_code,
+    fits_obstore,
+    message_in,
+    raise_for_source,
+)
 from unpacker.ports import NotWritten, Upload, Vanished
 
 if TYPE_CHECKING:
@@ -25,11 +33,16 @@ if TYPE_CHECKING:
 _MOST_PARTS: Final = 10_000
 _COMPARED_BYTES: Final = 8 * 1024**2  # at once, when two files are compared
 _COPIES_AT_ONCE: Final = 8
-_CONDITION_FAILED: Final = frozenset({"PreconditionFailed", "412"})
+_MET_ANOTHER: Final = frozenset({"PreconditionFailed", "412"})
+_CONDITION_FAILED: Final = _MET_ANOTHER | {
+    "ConditionalRequestConflict",
+    "NoSuchKey",
+}  # the last: If-Match, and nothing is there
+Condition = dict[str, Any]  # arguments of a conditional write
 _ATTRIBUTE_NAMES: Final = frozenset(
     {"content-type", "content-encoding", "content-disposition", "content-language", "cache-control", "storage-class"}
 )
-_REFUSED: Final = frozenset(
+REFUSED: Final = frozenset(
     {"KeyTooLongError", "MetadataTooLarge", "InvalidArgument", "InvalidTag", "InvalidRequest", "EntityTooLarge"}
 )
 
@@ -52,21 +65,6 @@ def _base64(crc32: int) -> str:
     return base64.b64encode(crc32.to_bytes(4, "big")).decode()
 
 
-def _raise_if_refused(error: ClientError, destination: str) -> None:
-    """Says what a failed write means, unless nobody knows."""
-    code = error_code(error)
-    _raise_if_code_refuses(code, error.response["Error"].get("Message") or code, destination, error)
-
-
-def _raise_if_code_refuses(code: str, message: str, destination: str, error: Exception) -> None:
-    if code in _REFUSED:
-        msg = f"S3 refuses to store it: {message}"
-        raise NotWritten(msg) from error
-    if code in _CONDITION_FAILED or code == "ConditionalRequestConflict":
-        msg = f"somebody else writes {destination!r} at this moment"
-        raise Transient(msg) from error
-
-
 def _attributes(member: Member) -> dict[str, str]:
     """All that the catalog knows of a file but its tags, as obstore takes it."""
     named = {
@@ -87,8 +85,52 @@ def _is_plain(member: Member) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
+class Occupied:
+    """Something is where a file is to appear, and whether it is that file."""
+
+    address: str
+    there: "HeadObjectOutputTypeDef"
+    member: Member
+    same: bool
+
+
+class Rules(Protocol):
+    """What holds for a bucket that files are written to."""
+
+    @property
+    def refusals(self) -> frozenset[str]:
+        """S3's codes that mean: this file cannot be written there. Others are bugs or missing permissions, and rise."""
+
+    @property
+    def may_undo(self) -> bool:
+        """Whether what S3 stored, and is not the file, may be deleted again."""
+
+    def over(self, occupied: Occupied) -> Condition | None:
+        """On what condition to write over what is there; None: it is the file, and stays as it is.
+
+        Raises:
+            NotWritten: it is not to be written over.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreBucketRules:
+    """The bucket is ours. A key that holds the same file is written again, which renews its stay; another file is left alone."""
+
+    refusals: frozenset[str] = REFUSED
+    may_undo: bool = True
+
+    def over(self, occupied: Occupied) -> Condition | None:
+        """The same file is renewed."""
+        if occupied.same:
+            return {"IfMatch": occupied.there["ETag"]}
+        msg = f"{occupied.address} holds another file; name another destination_prefix"
+        raise NotWritten(msg)
+
+
+@dataclass(frozen=True, slots=True)
 class S3RestoredFiles:
-    """The restore bucket. A key is written on condition that it is free, or that it holds the same file."""
+    """A bucket that files are restored to. A key is written on condition that it is free, or as the bucket's rules say."""
 
     s3: "S3Client"
     store: S3Store
@@ -96,6 +138,7 @@ class S3RestoredFiles:
     vault_bucket: str
     part_size_bytes: int
     copy_part_bytes: int
+    rules: Rules = field(default_factory=RestoreBucketRules)
 
     def put(self, destination: str, member: Member, content: bytes) -> None:
         """Writes a whole file: by obstore where it takes the key and the properties as they are, else by boto3."""
@@ -114,12 +157,14 @@ class S3RestoredFiles:
             )
         except AlreadyExistsError:
             self._put_slowly(destination, member, content, self._condition(destination, member))
-        except BaseError as error:
-            _raise_if_code_refuses(code_in(error), str(error), destination, error)
+        except (BaseError, OSError) as error:  # some of obstore's are Python's own: FileNotFoundError for 404
+            self._raise_if_code_refuses(code_in(error), message_in(error), destination, error)
             raise
 
-    def _put_slowly(self, destination: str, member: Member, content: bytes, condition: dict[str, Any]) -> None:
+    def _put_slowly(self, destination: str, member: Member, content: bytes, condition: Condition | None) -> None:
         """S3 itself compares the CRC-32."""
+        if condition is None:
+            return
         try:
             self.s3.put_object(
                 Bucket=self.bucket,
@@ -130,10 +175,10 @@ class S3RestoredFiles:
                 **condition,
             )
         except ClientError as error:
-            if error_code(error) in _CONDITION_FAILED and "IfNoneMatch" in condition:
+            if error_code(error) in _MET_ANOTHER and "IfNoneMatch" in condition:
                 self._put_slowly(destination, member, content, self._condition(destination, member))
                 return
-            _raise_if_refused(error, destination)
+            self.raise_if_refused(error, destination)
             raise
         except ParamValidationError as error:
             msg = f"S3 refuses to store it: {error}"
@@ -142,6 +187,8 @@ class S3RestoredFiles:
     def begin(self, destination: str, member: Member) -> Upload:
         """Begins a multipart upload."""
         condition = self._condition(destination, member)
+        if condition is None:
+            return _AlreadyThere()
         try:
             begun = self.s3.create_multipart_upload(
                 Bucket=self.bucket,
@@ -151,7 +198,7 @@ class S3RestoredFiles:
                 **_properties(member),
             )
         except ClientError as error:
-            _raise_if_refused(error, destination)
+            self.raise_if_refused(error, destination)
             raise
         except ParamValidationError as error:
             msg = f"S3 refuses to store it: {error}"
@@ -164,22 +211,28 @@ class S3RestoredFiles:
         source = self._head(self.vault_bucket, vault_key)
         if source is None:
             raise Vanished(vault_key)
+        if source["ContentLength"] != member.size:
+            msg = f"what is archived differs from the file: {source['ContentLength']} bytes instead of {member.size}"
+            raise NotWritten(msg)
         there = self._head(self.bucket, destination)
-        if there is not None and not self._same(source, vault_key, there, destination):
-            raise NotWritten(_taken(self.bucket, destination))
-        condition: dict[str, Any] = {"IfNoneMatch": "*"} if there is None else {"IfMatch": there["ETag"]}
+        condition: Condition | None = {"IfNoneMatch": "*"}
+        if there is not None:
+            same = there["ETag"] == member.etag or self._same(source, vault_key, there, destination)
+            condition = self.rules.over(Occupied(self._address(destination), there, member, same=same))
+        if condition is None:
+            return
         try:
-            if source["ContentLength"] <= self.copy_part_bytes:
+            if self.rules.may_undo and source["ContentLength"] <= self.copy_part_bytes:
                 self._copy_at_once(vault_key, destination, member, condition)
             else:
-                self._copy_in_parts(vault_key, source["ContentLength"], destination, member, condition)
+                self._copy_in_parts(vault_key, source, destination, member, condition)
         except ClientError as error:
             raise_for_source(error, vault_key)
-            _raise_if_refused(error, destination)
+            self.raise_if_refused(error, destination)
             raise
         copied = self._head(self.bucket, destination)
         if copied is None or copied["ContentLength"] != member.size or _differ(source, copied):
-            if copied is not None:
+            if copied is not None and self.rules.may_undo:
                 self.s3.delete_object(Bucket=self.bucket, Key=destination, IfMatch=copied["ETag"])
             msg = "the copy that S3 made differs from the archived file"
             raise NotWritten(msg)
@@ -198,8 +251,16 @@ class S3RestoredFiles:
         )
 
     def _copy_in_parts(
-        self, vault_key: str, size: int, destination: str, member: Member, condition: Mapping[str, Any]
+        self,
+        vault_key: str,
+        source: "HeadObjectOutputTypeDef",
+        destination: str,
+        member: Member,
+        condition: Mapping[str, Any],
     ) -> None:
+        """S3 itself compares the size, and the checksum where it knows the archive's, before anything appears."""
+        size, checksum = source["ContentLength"], _whole_checksum(source)
+        expected: dict[str, Any] = {"ChecksumType": "FULL_OBJECT", "ChecksumCRC64NVME": checksum} if checksum else {}
         upload: dict[str, Any] = {"Bucket": self.bucket, "Key": destination}
         begun = self.s3.create_multipart_upload(**upload, ChecksumAlgorithm="CRC64NVME", **_properties(member))
         upload["UploadId"] = begun["UploadId"]
@@ -219,14 +280,30 @@ class S3RestoredFiles:
             with ThreadPoolExecutor(_COPIES_AT_ONCE) as pool:
                 parts = list(pool.map(copy_part, range(1, -(-size // part_bytes) + 1)))
             self.s3.complete_multipart_upload(
-                MultipartUpload={"Parts": parts}, MpuObjectSize=size, **upload, **condition
+                MultipartUpload={"Parts": parts}, MpuObjectSize=size, **upload, **expected, **condition
             )
         except BaseException:  # an unfinished upload is billed until someone aborts it
             self.s3.abort_multipart_upload(**upload)
             raise
 
-    def _condition(self, destination: str, member: Member) -> dict[str, Any]:
-        """On what condition a file may be written: nothing is there, or the same file, whose stay is renewed by writing it again.
+    def raise_if_refused(self, error: ClientError, destination: str) -> None:
+        """Says what a failed write means, unless nobody knows."""
+        code = error_code(error)
+        self._raise_if_code_refuses(code, error.response["Error"].get("Message") or code, destination, error)
+
+    def _raise_if_code_refuses(self, code: str, message: str, destination: str, error: Exception) -> None:
+        if code in self.rules.refusals:
+            msg = f"S3 refuses to store it: {message}"
+            raise NotWritten(msg) from error
+        if code in _CONDITION_FAILED:
+            msg = f"somebody else writes {destination!r} at this moment"
+            raise Transient(msg) from error
+        if code == "BadDigest":
+            msg = f"what reached S3 for {destination!r} was not what was sent"
+            raise Transient(msg) from error
+
+    def _condition(self, destination: str, member: Member) -> Condition | None:
+        """On what condition a file may be written: nothing is there, or as the rules say; None: it is there, and stays as it is.
 
         Raises:
             NotWritten: another file is there.
@@ -234,9 +311,26 @@ class S3RestoredFiles:
         there = self._head(self.bucket, destination)
         if there is None:
             return {"IfNoneMatch": "*"}
-        if there["ContentLength"] == member.size and self._crc32(destination, member.size) == member.crc32:
-            return {"IfMatch": there["ETag"]}
-        raise NotWritten(_taken(self.bucket, destination))
+        same = self._holds(there, destination, member)
+        return self.rules.over(Occupied(self._address(destination), there, member, same=same))
+
+    def _holds(self, there: "HeadObjectOutputTypeDef", destination: str, member: Member) -> bool:
+        """Whether what is there is the file: by its ETag, where it is a single object's MD5 or untouched; by a checksum; by reading it."""
+        if there["ContentLength"] != member.size:
+            return False
+        if there["ETag"] == member.etag:
+            return True
+        if there.get("ChecksumType") == "FULL_OBJECT" and "ChecksumCRC32" in there and member.crc32 is not None:
+            return there["ChecksumCRC32"] == _base64(member.crc32)
+        try:
+            return self._crc32(destination, member.size) == member.crc32
+        except ClientError as error:
+            if error_code(error) in ARCHIVED:
+                return False
+            raise
+
+    def _address(self, destination: str) -> str:
+        return f"s3://{self.bucket}/{destination}"
 
     def _head(self, bucket: str, key: str) -> "HeadObjectOutputTypeDef | None":
         try:
@@ -277,10 +371,6 @@ class S3RestoredFiles:
             raise
 
 
-def _taken(bucket: str, destination: str) -> str:
-    return f"s3://{bucket}/{destination} holds another file; name another destination_prefix"
-
-
 def _whole_checksum(head: "HeadObjectOutputTypeDef") -> str | None:
     return head.get("ChecksumCRC64NVME") if head.get("ChecksumType") == "FULL_OBJECT" else None
 
@@ -291,6 +381,19 @@ def _differ(one: "HeadObjectOutputTypeDef", other: "HeadObjectOutputTypeDef") ->
     return one["ContentLength"] != other["ContentLength"] or len(checksums) > 1
 
 
+class _AlreadyThere:
+    """A large file that is there already: nothing is to be written."""
+
+    def write(self, chunk: bytes | memoryview) -> None:
+        """Is not needed."""
+
+    def complete(self) -> None:
+        """It is."""
+
+    def abort(self) -> None:
+        """Nothing was begun."""
+
+
 @dataclass(slots=True)
 class _MultipartUpload:
     """A large file on its way, one part in memory."""
@@ -299,7 +402,7 @@ class _MultipartUpload:
     destination: str
     member: Member
     upload_id: str
-    condition: dict[str, Any]
+    condition: Condition
     part_size_bytes: int
     _part: bytearray = field(default_factory=bytearray)
     _parts: "list[CompletedPartTypeDef]" = field(default_factory=list)
@@ -325,11 +428,12 @@ class _MultipartUpload:
                 **self.condition,
             )
         except ClientError as error:
-            _raise_if_refused(error, self.destination)
+            self.files.raise_if_refused(error, self.destination)
             raise
         self._completed = True
         if answer.get("ChecksumType") == "FULL_OBJECT" and answer.get("ChecksumCRC32") != self._expected():
-            self.files.s3.delete_object(Bucket=self.files.bucket, Key=self.destination, IfMatch=answer["ETag"])
+            if self.files.rules.may_undo:
+                self.files.s3.delete_object(Bucket=self.files.bucket, Key=self.destination, IfMatch=answer["ETag"])
             msg = "what S3 stored differs from the archived file"
             raise NotWritten(msg)
 

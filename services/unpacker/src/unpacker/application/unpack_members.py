@@ -12,7 +12,7 @@ from glaciate.catalog import Excerpt, Member
 from glaciate.telemetry import count, logger
 from unpacker.application.wants import Outcomes, Want
 from unpacker.domain import Damaged, Opening, ReadLimits, Span, end_of, groups_to_read, open_whole, plan_reads
-from unpacker.ports import NotWritten, RestoredFiles, Vault
+from unpacker.ports import NotWritten, OriginalFiles, RestoredFiles, Vault
 
 _CHUNK_BYTES: Final = 1024**2  # of a large file at once
 _READS_A_THREAD: Final = 10
@@ -21,7 +21,7 @@ _WRITES_A_TASK: Final = 8  # where there are many: handing a file to a thread co
 
 @dataclass(frozen=True, slots=True)
 class UnpackMembers:
-    """Brings the wanted members of one archive to the restore bucket, each read once however many want it.
+    """Brings the wanted members of one archive to where they are wanted, each read once however many want it.
 
     At most `read_concurrency` reads are going on at once, ten by one thread, which has their bytes (at most `limits.limit_bytes`, or a
     single range) and the files it opens (at most `limits.whole_member_bytes`) in memory; and `write_concurrency` writes, each thread
@@ -30,6 +30,7 @@ class UnpackMembers:
 
     vault: Vault
     restored_files: RestoredFiles
+    originals: OriginalFiles
     limits: ReadLimits
     read_concurrency: int
     write_concurrency: int
@@ -44,7 +45,7 @@ class UnpackMembers:
         writing = _Writing(self.write_concurrency)
         reading = _Reading(
             self.vault,
-            self.restored_files,
+            self._files_for,
             self.limits.limit_bytes,
             self.limits.whole_member_bytes,
             excerpt,
@@ -68,6 +69,12 @@ class UnpackMembers:
             ],
             reading,
         )
+
+    def _files_for(self, want: Want) -> RestoredFiles:
+        file = want.file
+        if file.bucket is None:
+            return self.restored_files
+        return self.originals.in_bucket(file.bucket, replaces=file.replaces)
 
     def _run(self, tasks: Iterable[Callable[[], None]], reading: "_Reading") -> None:
         writing = reading.writing
@@ -146,7 +153,7 @@ class _Reading:
     """The reading of one archive."""
 
     vault: Vault
-    restored_files: RestoredFiles
+    files_for: Callable[[Want], RestoredFiles]
     piece_bytes: int
     most_bytes: int  # of files to be written by one task
     excerpt: Excerpt
@@ -180,7 +187,7 @@ class _Reading:
     def put(self, member: Member, content: bytes) -> None:
         """Writes a file to all who want it."""
         for want in self.wants[member.key]:
-            self._written(want, partial(self.restored_files.put, want.file.destination, member, content))
+            self._written(want, partial(self.files_for(want).put, want.file.destination, member, content))
 
     def stream(self, member: Member) -> None:
         """Restores a large member piece by piece, to all who want it at once."""
@@ -188,7 +195,7 @@ class _Reading:
             begun = []
             for want in self.wants[member.key]:
                 try:
-                    upload = self.restored_files.begin(want.file.destination, member)
+                    upload = self.files_for(want).begin(want.file.destination, member)
                 except NotWritten as refusal:
                     self.outcomes.failed(want, str(refusal))
                     continue
@@ -207,7 +214,7 @@ class _Reading:
     def copy(self, member: Member) -> None:
         """Copies a file that was kept as it is."""
         for want in self.wants[member.key]:
-            copy = partial(self.restored_files.copy, self.excerpt.header.vault_key, want.file.destination, member)
+            copy = partial(self.files_for(want).copy, self.excerpt.header.vault_key, want.file.destination, member)
             self._written(want, copy)
 
     def _chunks(self, member: Member) -> Iterator[bytes | memoryview]:

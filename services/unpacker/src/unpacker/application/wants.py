@@ -1,6 +1,7 @@
 """What is wanted of an archive, and what became of it."""
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from glaciate.names import RequestId
 from glaciate.parts import FileResult, WantedFile
@@ -36,4 +37,5 @@ class Outcomes:
         """What the part's result says of it."""
         reason = self._reasons[want]
         file = want.file
-        return FileResult(file.key, file.destination, "RESTORED" if reason is None else "FAILED", file.size, reason)
+        state: Literal["RESTORED", "FAILED"] = "RESTORED" if reason is None else "FAILED"
+        return FileResult(file.key, file.destination, state, file.size, reason, file.bucket)
