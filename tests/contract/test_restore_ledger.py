@@ -404,7 +404,9 @@ def test_a_part_whose_list_is_lost_says_how_many_files_failed(ledger: RestoreLed
 
 
 @pytest.mark.parametrize(
-    "document", [b"no gzip", gzip.compress(b"no JSON")[:-9], gzip.compress(b"no JSON"), gzip.compress(b'{"key": 1}')]
+    "document",
+    [b"no gzip", gzip.compress(b"no JSON")[:-9], gzip.compress(b"no JSON"), gzip.compress(b'{"key": 1}')],
+    ids=["not gzipped", "cut", "not JSON", "other fields"],
 )
 def test_a_list_that_is_damaged_is_lost(ledger: RestoreLedger, document: bytes) -> None:
     for key in (part_key(REQUEST, ARCHIVE), part_result_key(REQUEST, ARCHIVE)):
