@@ -85,6 +85,7 @@ docs: setup ## write the generated files: docs/flow.md, docs/events, docs/openap
 	$(BIN)/python infra/build/gateway.py
 
 bench: setup ## measure, print ratios, write bench/results.json
+	$(BIN)/python bench/list.py
 	$(BIN)/python bench/pack.py
 	$(BIN)/python bench/restore.py
 

@@ -15,7 +15,8 @@ It is plain Python on uvloop and no product.
 prints one line of JSON with its ports, and ends when its standard input does. `--folder` receives the certificate.
 `/-/counts` answers what was counted, `/-/reset` forgets the counts and everything written, `/-/keys/<bucket>/<prefix>` names
 what it serves, `/-/written/<bucket>` gives back the largest object written, and `PUT /-/corpus/<bucket>/<key>` adds an
-object that a reset leaves in place. The bucket `million` lists 1,000,000 keys that are made up as they are asked for.
+object that a reset leaves in place. The buckets `million` (folders of 10,000) and `hashes` (names that
+begin with one) list 1,000,000 keys each that are made up as they are asked for.
 """
 
 import argparse
@@ -27,6 +28,8 @@ import json
 import resource
 import ssl
 import sys
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator
 from dataclasses import dataclass
 from email.utils import formatdate
 from hashlib import md5
@@ -49,7 +52,7 @@ _MODIFIED_XML = "2025-10-09T08:53:20.000Z"
 _REASONS = {200: "OK", 204: "No Content", 206: "Partial Content", 404: "Not Found", 412: "Precondition Failed",
             416: "Range Not Satisfiable", 501: "Not Implemented"}  # fmt: skip
 _JOINED_BELOW = 128 * 1024  # a body shorter than this is sent in one piece with its head, which is kept joined
-_MILLION = "million"
+_MILLION = 1_000_000
 _LAST_CHUNK = b"0\r\n\r\n"
 
 
@@ -205,8 +208,8 @@ class Answers:
         prefix = arguments.get("prefix", "")
         after = unquote(arguments.get("continuation-token") or arguments.get("start-after", ""))
         limit = int(arguments.get("max-keys", "1000"))
-        if bucket == _MILLION:
-            page = list(islice(_million(prefix, after), limit + 1))
+        if bucket in _MADE_UP:
+            page = list(islice(_made_up(bucket, prefix, after), limit + 1))
         else:
             start = f"/{bucket}/".encode()
             there = sorted(
@@ -341,13 +344,29 @@ def _kept(headers: dict[str, str]) -> str:
     )
 
 
-def _million(prefix: str, after: str) -> "object":
-    """Keys of an ordinary length, in order, starting after `after`, without keeping any."""
-    first = int(after.rpartition("-")[2].removesuffix(".csv")) + 1 if after else 0
-    for number in range(first, 1_000_000):
-        key = f"planned/site-{number // 10_000:03}/2025/daily/export/report-{number:07}.csv"
-        if key.startswith(prefix):
-            yield key, 9_000 + number % 2_000, f'"{number * 0x9E3779B97F4A7C15F39CC0605CEDC835 % (1 << 128):032x}"'
+def _folders_key(number: int) -> str:
+    """In folders of 10,000 files, numbered on from folder to folder."""
+    return f"planned/site-{number // 10_000:03}/2025/daily/export/report-{number:07}.csv"
+
+
+def _hashes_key(number: int) -> str:
+    """As if each name began with a hash."""
+    return f"planned/{number * (1 << 64) // _MILLION:016x}.csv"
+
+
+def _made_up(bucket: str, prefix: str, after: str) -> Iterator[tuple[str, int, str]]:
+    """The keys behind `after`, in order, without keeping any."""
+    key_of = _MADE_UP[bucket]
+    numbers = range(_MILLION)
+    first = max(bisect_right(numbers, after, key=key_of), bisect_left(numbers, prefix, key=key_of))
+    for number in numbers[first:]:
+        key = key_of(number)
+        if not key.startswith(prefix):
+            return
+        yield key, 9_000 + number % 2_000, f'"{number * 0x9E3779B97F4A7C15F39CC0605CEDC835 % (1 << 128):032x}"'
+
+
+_MADE_UP = {"million": _folders_key, "hashes": _hashes_key}
 
 
 class Connection(asyncio.Protocol):

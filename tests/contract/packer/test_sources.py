@@ -16,7 +16,7 @@ from glaciate.catalog import Skipped
 from glaciate.requests import Compression
 from glaciate_local.cloud import Server
 from packer import bootstrap
-from packer.adapters.objects import S3Listing
+from packer.adapters.listing import S3Listing
 from packer.adapters.sources import ObstoreSources
 from packer.adapters.tags import read_tags, tags_of_version
 from packer.domain.sources import UNKNOWN_TIME, ReadFile, SourceFile, SourceState

@@ -43,7 +43,8 @@ def worker() -> "Worker":
     from packer.adapters.earlier import IndexedArchives
     from packer.adapters.held import PynamoHeldArchives
     from packer.adapters.index import DynamoFileIndex
-    from packer.adapters.objects import S3Catalogs, S3Listing, S3Manifests, S3Notes, S3Plans
+    from packer.adapters.listing import S3Listing
+    from packer.adapters.objects import S3Catalogs, S3Manifests, S3Notes, S3Plans
     from packer.adapters.rows import PynamoArchives, PynamoJobs, utc_now
     from packer.adapters.sources import ObstoreSources
     from packer.adapters.vault import S3Vault

@@ -1,4 +1,4 @@
-"""Listings, plans and catalogs in S3."""
+"""Manifests, notes, plans and catalogs in S3."""
 
 import gzip
 import io
@@ -17,13 +17,12 @@ from glaciate.manifests import SLICE_BYTES, Slice
 from glaciate.names import ArchiveId, JobId, catalog_key, note_key, plan_key, skipped_prefix
 from packer.domain.archives import CatalogEntry, Draft, Seal
 from packer.domain.sources import SourceFile, read_plan_line
-from packer.ports import CatalogOfAnother, LostRace, ManifestUnusable, SourceUnlistable
+from packer.ports import CatalogOfAnother, LostRace, ManifestUnusable
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import HeadObjectOutputTypeDef
 
-_UNLISTABLE: Final = frozenset({"NoSuchBucket", "AccessDenied", "AllAccessDisabled", "PermanentRedirect"})
 _NOT_READABLE: Final = frozenset(
     {
         "NoSuchKey",
@@ -43,31 +42,6 @@ _CONDITION_FAILED: Final = frozenset({"412", "PreconditionFailed", "ConditionalR
 def error_code(error: ClientError) -> str:
     """S3's code; of a HEAD, which has no body, the HTTP status."""
     return error.response.get("Error", {}).get("Code", "")
-
-
-@dataclass(frozen=True, slots=True)
-class S3Listing:
-    """ListObjectsV2, page by page: S3 lists in UTF-8 binary order."""
-
-    s3: "S3Client"
-
-    def files(self, bucket: str, prefix: str, *, after: str | None) -> Iterator[SourceFile]:
-        """Every file in key order, those after `after`."""
-        pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix, StartAfter=after or "")
-        try:
-            for page in pages:
-                for item in page.get("Contents", ()):
-                    yield SourceFile(
-                        key=item["Key"],
-                        size=item["Size"],
-                        etag=item["ETag"],
-                        modified=item["LastModified"],
-                        storage_class=item.get("StorageClass", "STANDARD"),
-                    )
-        except ClientError as error:
-            if error_code(error) not in _UNLISTABLE:
-                raise
-            raise SourceUnlistable(f"s3://{bucket}/{prefix} can't be listed: {error}") from error
 
 
 @dataclass(frozen=True, slots=True)
