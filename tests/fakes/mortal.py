@@ -5,6 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from faults import tried
+
 
 class Killed(BaseException):
     """The process is dead: what it would have done next is not done."""
@@ -27,6 +29,8 @@ class Life:
                 raise Killed
             dies = self.calls == self.last_call
             self.calls += 1
+            if dies:
+                tried("at a step of the unpacker")
             if dies and not self.after_effect:
                 self.dead = True
                 raise Killed

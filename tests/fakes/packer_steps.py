@@ -8,6 +8,7 @@ from types import GeneratorType
 from typing import Any
 
 from fakes.packer_world import FakeUpload, World, build
+from faults import tried
 from glaciate.contracts import Command
 from glaciate.errors import Permanent, Transient
 
@@ -25,6 +26,7 @@ class Steps:
         self.taken += 1
         self.names.append(name)
         if self.taken == self.at:
+            tried("at a step of the packer")
             self.do()
 
     def wrap(self, port: Any) -> Any:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from faults import tried
 from glaciate.names import JobId
 from glaciate.requests import DeleteAfterDays, Disposition, StorageClass
 from glaciate_local.cloud import Server
@@ -27,7 +28,6 @@ FILES = {f"in/{number}.csv": b"a,b\n" * number * 10 for number in range(5)} | {
 BIG = {"in/3-big": NOISE(5000)}
 SCRIPT = Path(__file__).parents[1] / "fault_worker.py"
 ERRORS = ("InternalError", "SlowDown", "answer lost")
-tried: list[str] = []
 
 
 @dataclass
@@ -37,6 +37,8 @@ class Workers:
     process: "subprocess.Popen[str]"
 
     def run(self, packer: PackerCloud, at: str | None = None, accident: str | None = None) -> dict[str, Any]:
+        if accident is not None:
+            tried("to pack workers that are processes")
         environment = packer.environment(
             VISIBILITY_SECONDS="2", LEASE_SECONDS="2", FETCH_CONCURRENCY="1", PYTHONPATH=":".join(sys.path)
         )
@@ -49,7 +51,7 @@ class Workers:
 
 
 @pytest.fixture(scope="module")
-def workers(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workers]:
+def workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workers]:
     log = tmp_path_factory.mktemp("faults") / "workers.log"
     with (
         log.open("w") as said,
@@ -60,7 +62,6 @@ def workers(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         yield Workers(process)
         assert process.stdin is not None
         process.stdin.close()
-    request.config.get_terminal_writer().line(f"\nfaults tried: {len(tried)}; the workers' log is {log}")
 
 
 def prepared(server: Server) -> tuple[PackerCloud, JobId]:
@@ -132,7 +133,6 @@ def first_of_each_kind(calls: list[str]) -> list[str]:
 
 def endure(server: Server, workers: Workers, at: str, accident: str) -> None:
     packer, job_id = prepared(server)
-    tried.append(f"{accident} {at}")
 
     workers.run(packer, at, accident)
     workers.run(packer)

@@ -66,7 +66,7 @@ def test_before_the_first_version_there_is_nothing(world: World) -> None:
 
 def test_a_version_archived_after_the_acceptance_is_not_taken(world: World) -> None:
     first = world.vault.put(0, {"d/a.csv": 1})
-    for number in range(1, 45):
+    for number in range(1, 25):
         world.vault.put(number, [f"d/{number:03}.csv"])
     request_id = world.post(prefix="d/")  # more archives than are read while the caller waits
     world.vault.put(50, {"d/a.csv": 9}, sealed_at=world.s3.now + timedelta(hours=1))
@@ -74,12 +74,12 @@ def test_a_version_archived_after_the_acceptance_is_not_taken(world: World) -> N
     world.drain()
 
     parts = wanted(world, request_id)
-    assert len(parts) == 45
+    assert len(parts) == 25
     assert [file.size for file in parts[first]] == [1]
 
 
 def test_a_large_prefix_is_resolved_in_steps_and_complete(world: World) -> None:
-    for number in range(120):
+    for number in range(60):
         world.vault.put(number, [f"d/{number:04}/{name}" for name in "abc"])
     request_id = world.post(prefix="d/")
     before = world.describe(request_id, limit=10, token=None)
@@ -87,11 +87,11 @@ def test_a_large_prefix_is_resolved_in_steps_and_complete(world: World) -> None:
     handled = world.drain()
 
     after = world.describe(request_id, limit=1000, token=None)
-    assert (before["resolved"], before["estimate"]["at_most"], before["estimate"]["archives"]) == (False, True, 120)
-    assert handled > 3
-    assert after["counts"]["files"] == 360
-    assert len(after["files"]) == 360
-    assert len(after["parts"]) == 120
+    assert (before["resolved"], before["estimate"]["at_most"], before["estimate"]["archives"]) == (False, True, 60)
+    assert handled >= 3
+    assert after["counts"]["files"] == 180
+    assert len(after["files"]) == 180
+    assert len(after["parts"]) == 60
 
 
 def test_a_large_prefix_resolved_again_after_a_death_promises_no_place_twice(world: World) -> None:
@@ -114,7 +114,7 @@ def test_a_large_prefix_resolved_again_after_a_death_promises_no_place_twice(wor
 
 
 def test_a_folder_archived_over_and_over_is_resolved_in_steps_to_the_newest_of_each(world: World) -> None:
-    for number in range(120):
+    for number in range(60):
         files = {"d/a": number, "d/z": number, f"d/once/{number:03}": 7}
         world.vault.put(number, files, sealed_at=SEALED_AT + timedelta(hours=number))
     request_id = world.post(prefix="d/")
@@ -123,9 +123,9 @@ def test_a_folder_archived_over_and_over_is_resolved_in_steps_to_the_newest_of_e
 
     parts = wanted(world, request_id)
     found = {file.key: file.size for files in parts.values() for file in files}
-    assert handled > 3
-    assert (len(parts), sum(map(len, parts.values())), len(found)) == (120, 122, 122)
-    assert (found["d/a"], found["d/z"]) == (119, 119)
+    assert handled >= 3
+    assert (len(parts), sum(map(len, parts.values())), len(found)) == (60, 62, 62)
+    assert (found["d/a"], found["d/z"]) == (59, 59)
 
 
 def test_a_large_prefix_over_two_buckets_asks_which(world: World) -> None:

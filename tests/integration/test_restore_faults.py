@@ -1,14 +1,15 @@
 """The worker dies before each single call it makes, from the request to its announced end; then the message comes back, or the sweeper
 comes by. Each time the restore finishes, S3 is asked to thaw once, and nothing is left waiting."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 from botocore.client import BaseClient
 
-from fakes.restore_world import World
+from fakes.restore_world import World, restore_world
+from faults import tried
 from glaciate.contracts import read_body
 from glaciate.events import RestoreAccepted, RestoreCompleted
 from glaciate.messages import COMMANDS, ThawFiles
@@ -16,6 +17,8 @@ from glaciate.names import ArchiveId, RequestId
 from glaciate.parts import FileResult
 from glaciate.restores import PartState, RequestState
 from glaciate.tables import WAITING_LIST, WaiterRow
+
+pytestmark = pytest.mark.slow
 
 
 class Killed(BaseException):
@@ -36,7 +39,14 @@ class Executioner:
         self.calls += 1
         if self.strikes_at is not None and self.calls > self.strikes_at:
             self.strikes_at = None
+            tried("at a call of the restore intake")
             raise Killed
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    with restore_world() as world:
+        yield world
 
 
 @pytest.fixture
@@ -146,11 +156,8 @@ def _command(body: str) -> ThawFiles:
     return message
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("step", ["post", "thaw", "unpack"])
-def test_a_death_before_any_call_costs_time_and_nothing_else(
-    world: World, executioner: Executioner, step: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_death_before_any_call_costs_time_and_nothing_else(world: World, executioner: Executioner, step: str) -> None:
     deaths = 0
     while True:
         trial = run(world, executioner, deaths, **{step: deaths})
@@ -159,14 +166,11 @@ def test_a_death_before_any_call_costs_time_and_nothing_else(
             break
         deaths += 1
 
-    with capsys.disabled():
-        print(f"\n{step}: {deaths} deaths survived")  # noqa: T201 - the harness says how much it tried
     assert deaths >= 5
 
 
-@pytest.mark.slow
 def test_a_death_of_the_sweeper_that_mends_a_lost_message_costs_time_and_nothing_else(
-    world: World, executioner: Executioner, capsys: pytest.CaptureFixture[str]
+    world: World, executioner: Executioner
 ) -> None:
     deaths = 0
     while True:
@@ -184,6 +188,4 @@ def test_a_death_of_the_sweeper_that_mends_a_lost_message_costs_time_and_nothing
             break
         deaths += 1
 
-    with capsys.disabled():
-        print(f"\nsweep: {deaths} deaths survived")  # noqa: T201 - the harness says how much it tried
     assert deaths >= 10

@@ -1,0 +1,33 @@
+"""Counts the faults that tests try: deaths, failed calls, changes at the worst moment. The end of a test run prints them.
+
+A harness says `tried(…)` where it strikes; conftest.py adds what a test has tried to its report, which is how it reaches the run's end
+from xdist's workers too.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+PROPERTY: Final = "faults tried"
+_tried: Counter[str] = Counter()
+
+
+def tried(harness: str) -> None:
+    """One more."""
+    _tried[harness] += 1
+
+
+def so_far() -> Counter[str]:
+    """By harness, of this process."""
+    return Counter(_tried)
+
+
+def sum_of(reports: Iterable[Any]) -> Mapping[str, int]:
+    """What the reports of tests tell, by harness."""
+    total: Counter[str] = Counter()
+    for report in reports:
+        if getattr(report, "when", None) == "call":
+            for name, value in report.user_properties:
+                if name == PROPERTY:
+                    total.update(value)
+    return dict(sorted(total.items()))
