@@ -102,7 +102,7 @@ def test_a_large_prefix_resolved_again_after_a_death_promises_no_place_twice(wor
     assert request is not None
     resolve = world.thaw_files.resolve
     found = resolve.find.in_archives(request.order, resolve.find.ranges(request.order, SOURCE))
-    resolve._record(request, found, set(), concerned=set())
+    resolve._record(request, found, set(), promised=resolve._promised(request, set()))
 
     world.drain()  # resolves from the beginning: nothing says how far it had come
 
