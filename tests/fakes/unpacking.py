@@ -1,7 +1,9 @@
 """Stand-ins for what unpacking needs; those of S3 pass the adapters' contract suites."""
 
+import gzip
 import io
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -94,6 +96,7 @@ class FakeCatalogs:
     """Catalogs by archive."""
 
     documents: dict[ArchiveId, bytes] = field(default_factory=dict)
+    objects: dict[str, Member] = field(default_factory=dict)  # what the vault says of big files, by vault key
 
     def keep(self, header: CatalogHeader, members: tuple[Member, ...], skipped: tuple[Skipped, ...] = ()) -> None:
         self.documents[header.archive_id] = write_catalog(Catalog(header, members, skipped))
@@ -107,6 +110,21 @@ class FakeCatalogs:
         except ValueError as error:
             raise CatalogUnusable(str(error)) from error
 
+    def open(self, stored: bytes, keys: frozenset[str]) -> Excerpt:
+        try:
+            return read_excerpt(gzip.decompress(stored).splitlines(keepends=True), keys)
+        except (OSError, EOFError, zlib.error, ValueError) as error:
+            raise CatalogUnusable(str(error)) from error
+
+    def put_back(self, archive_id: ArchiveId, stored: bytes, *, vault_key: str) -> None:
+        self.documents[archive_id] = gzip.decompress(stored)
+
+    def of_object(self, archive_id: ArchiveId, vault_key: str, key: str) -> Excerpt:
+        if vault_key not in self.objects:
+            msg = f"there is no {vault_key}"
+            raise CatalogUnusable(msg)
+        return Excerpt(header_of(archive_id, "object"), {key: self.objects[vault_key]}, {}, 0)
+
 
 @dataclass
 class FakeVault:
@@ -119,6 +137,10 @@ class FakeVault:
     def read(self, vault_key: str, *, start: int, end: int) -> bytes:
         self.reads.append((start, end))
         return self.whole(vault_key)[start:end]
+
+    def tail(self, vault_key: str) -> tuple[int, bytes]:
+        data = self.whole(vault_key)
+        return len(data), data[-65_536:]
 
     def read_several(self, vault_key: str, ranges: Sequence[tuple[int, int]]) -> Sequence[bytes]:
         return tuple(self.read(vault_key, start=start, end=end) for start, end in ranges)

@@ -133,6 +133,12 @@ def write_catalog(catalog: Catalog) -> bytes:
     )
 
 
+def stored_metadata(*, size_bytes: int, checksum: str | None, members: int, bytes_in: int) -> dict[str, str]:
+    """What stands in a stored catalog's metadata: of which object of the vault it tells. `checksum` is its CRC64NVME in base64."""
+    about = {"size-bytes": str(size_bytes), "members": str(members), "bytes-in": str(bytes_in)}
+    return about if checksum is None else {**about, "crc64nvme": checksum}
+
+
 def compress(plain: bytes) -> bytes:
     """A catalog as it is kept beside the vault; the same lines give the same bytes."""
     return gzip.compress(plain, compresslevel=6, mtime=0)

@@ -104,6 +104,11 @@ def vault_key_of_object(output_prefix: str, archive: ArchiveId) -> str:
     return f"{output_prefix}{archive}{_OBJECT_SUFFIX}"
 
 
+def is_vault_key_of_object(key: str) -> bool:
+    """Whether a vault key is that of a big file kept as it is."""
+    return key.endswith(_OBJECT_SUFFIX)
+
+
 def archive_of_vault_key(key: str) -> ArchiveId:
     """The archive that lies under a vault key.
 

@@ -38,7 +38,7 @@ def catalogs(request: pytest.FixtureRequest) -> tuple[Catalogs, Keep]:
     def keep(plain: bytes) -> None:
         s3.put_object(Bucket=VAULT_BUCKET, Key=catalog_key(ARCHIVE), Body=compress(plain))
 
-    return S3Catalogs(open_store(VAULT_BUCKET)), keep
+    return S3Catalogs(s3, VAULT_BUCKET, open_store(VAULT_BUCKET)), keep
 
 
 def test_a_catalog_tells_of_the_wanted_keys_and_of_no_others(catalogs: tuple[Catalogs, Keep]) -> None:
@@ -78,7 +78,7 @@ def test_a_damaged_catalog_is_unusable(s3: "S3Client", damage: Callable[[bytes],
     s3.put_object(Bucket=VAULT_BUCKET, Key=catalog_key(ARCHIVE), Body=damage(compress(PLAIN)))
 
     with pytest.raises(CatalogUnusable):
-        S3Catalogs(open_store(VAULT_BUCKET)).read(ARCHIVE, frozenset({"in/17 ü"}))
+        S3Catalogs(s3, VAULT_BUCKET, open_store(VAULT_BUCKET)).read(ARCHIVE, frozenset({"in/17 ü"}))
 
 
 LONG = tuple(
@@ -115,7 +115,7 @@ def test_a_long_catalog_tells_the_same_by_its_index(s3: "S3Client", keys: set[st
     assert len(stored) > 4 * TAIL_BYTES
     s3.put_object(Bucket=VAULT_BUCKET, Key=catalog_key(ARCHIVE), Body=stored)
 
-    excerpt = S3Catalogs(open_store(VAULT_BUCKET)).read(ARCHIVE, frozenset(keys))
+    excerpt = S3Catalogs(s3, VAULT_BUCKET, open_store(VAULT_BUCKET)).read(ARCHIVE, frozenset(keys))
 
     assert excerpt == read_excerpt(gzip.decompress(stored).splitlines(keepends=True), keys)
 
@@ -124,8 +124,49 @@ def test_a_long_catalog_damaged_where_it_is_read_is_unusable(s3: "S3Client") -> 
     stored = bytearray(long_catalog())
     stored[30_000] ^= 1
     s3.put_object(Bucket=VAULT_BUCKET, Key=catalog_key(ARCHIVE), Body=bytes(stored))
-    catalogs = S3Catalogs(open_store(VAULT_BUCKET))
+    catalogs = S3Catalogs(s3, VAULT_BUCKET, open_store(VAULT_BUCKET))
 
     assert catalogs.read(ARCHIVE, frozenset({LONG[7_000].key})).members == {LONG[7_000].key: LONG[7_000]}
     with pytest.raises(CatalogUnusable):
         catalogs.read(ARCHIVE, frozenset(found.key for found in LONG[:1_000]))
+
+
+def test_a_lost_catalog_is_put_back_with_what_it_says_of_the_archive(s3: "S3Client") -> None:
+    vault_key = header_of(ARCHIVE).vault_key
+    s3.put_object(Bucket=VAULT_BUCKET, Key=vault_key, Body=b"z" * 70, ChecksumAlgorithm="CRC64NVME")
+    catalogs = S3Catalogs(s3, VAULT_BUCKET, open_store(VAULT_BUCKET))
+
+    for _twice in range(2):
+        catalogs.put_back(ARCHIVE, compress(PLAIN), vault_key=vault_key)
+
+    assert catalogs.read(ARCHIVE, frozenset({"in/17 ü"})).members == {"in/17 ü": MEMBERS[17]}
+    about = s3.head_object(Bucket=VAULT_BUCKET, Key=catalog_key(ARCHIVE))["Metadata"]
+    assert (about["size-bytes"], about["members"]) == ("70", "5000")
+    assert about["bytes-in"] == str(sum(found.size for found in MEMBERS))
+
+
+def test_a_damaged_catalog_is_replaced(s3: "S3Client") -> None:
+    vault_key = header_of(ARCHIVE).vault_key
+    s3.put_object(Bucket=VAULT_BUCKET, Key=vault_key, Body=b"z" * 70)
+    s3.put_object(Bucket=VAULT_BUCKET, Key=catalog_key(ARCHIVE), Body=b"no gzip")
+    catalogs = S3Catalogs(s3, VAULT_BUCKET, open_store(VAULT_BUCKET))
+
+    catalogs.put_back(ARCHIVE, compress(PLAIN), vault_key=vault_key)
+
+    assert catalogs.read(ARCHIVE, frozenset({"in/17 ü"})).members == {"in/17 ü": MEMBERS[17]}
+
+
+def test_a_big_file_kept_as_it_is_says_itself_what_it_is(s3: "S3Client") -> None:
+    header = header_of(ARCHIVE, "object")
+    about = {"ContentType": "text/plain", "CacheControl": "no-cache", "Metadata": {"owner": "somebody"}}
+    s3.put_object(Bucket=VAULT_BUCKET, Key=header.vault_key, Body=b"z" * 70, **about)  # type: ignore[arg-type]
+    catalogs = S3Catalogs(s3, VAULT_BUCKET, open_store(VAULT_BUCKET))
+
+    excerpt = catalogs.of_object(ARCHIVE, header.vault_key, "in/large.bin")
+
+    found = excerpt.members["in/large.bin"]
+    assert (excerpt.header.kind, excerpt.header.vault_key) == ("object", header.vault_key)
+    assert (found.size, found.content_type, found.cache_control) == (70, "text/plain", "no-cache")
+    assert found.metadata == {"owner": "somebody"}
+    with pytest.raises(CatalogUnusable):
+        catalogs.of_object(ARCHIVE, "gone.object", "in/large.bin")

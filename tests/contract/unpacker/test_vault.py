@@ -76,3 +76,12 @@ def test_a_missing_bucket_is_no_missing_archive(s3: "S3Client") -> None:
 
     with pytest.raises(Exception, match="NoSuchBucket"):
         vault.read("a.zip", start=0, end=5)
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_the_end_of_an_archive_tells_its_size(vault: Vault, key: str) -> None:
+    assert vault.tail(key) == (10, ARCHIVE)
+    with pytest.raises(NotReadable):
+        vault.tail(f"cold/{key}")
+    with pytest.raises(Vanished):
+        vault.tail(f"gone/{key}")

@@ -30,7 +30,7 @@ from glaciate.names import ArchiveId, RequestId
 from glaciate.parts import FileResult, WantedFile
 from glaciate.restores import PartState
 from glaciate.worker_loop import Stopped
-from unpacker.application import UnpackArchive, UnpackMembers
+from unpacker.application import RebuildCatalog, UnpackArchive, UnpackMembers
 from unpacker.domain import ReadLimits
 
 ARCHIVE = ArchiveId("01aaaaa000010000")
@@ -105,13 +105,15 @@ class World:
     ) -> UnpackArchive:
         wrap: Callable[[Any], Any] = life.wrap if life else lambda thing: thing
         limits = ReadLimits(gap_bytes=64, limit_bytes=2_000, whole_share=0.85, whole_member_bytes=1_000)
+        catalogs, vault = wrap(self.catalogs), wrap(self.vault)
         return UnpackArchive(
             vault_bucket=VAULT_BUCKET,
             ledger=wrap(self.ledger),
-            catalogs=wrap(self.catalogs),
+            catalogs=catalogs,
+            rebuild_catalog=RebuildCatalog(vault, catalogs, limits.limit_bytes),
             documents=wrap(self.documents),
             unpack=UnpackMembers(
-                wrap(self.vault),
+                vault,
                 wrap(self.restored),
                 wrap(self.originals),
                 limits,

@@ -31,15 +31,17 @@ def worker() -> Worker:
     from unpacker.adapters.restored_files import S3RestoredFiles
     from unpacker.adapters.stores import open_store
     from unpacker.adapters.vault import RangedVault
-    from unpacker.application import UnpackArchive, UnpackMembers
+    from unpacker.application import RebuildCatalog, UnpackArchive, UnpackMembers
     from unpacker.domain import ReadLimits
 
     settings = WorkerSettings()
     tables.bind(jobs=settings.jobs_table)
     documents = S3PartDocuments(aws.s3(), settings.work_bucket)
     vault_store = open_store(settings.vault_bucket)
+    vault = RangedVault(aws.s3(), settings.vault_bucket, vault_store)
+    catalogs = S3Catalogs(aws.s3(), settings.vault_bucket, vault_store)
     unpack_members = UnpackMembers(
-        vault=RangedVault(aws.s3(), settings.vault_bucket, vault_store),
+        vault=vault,
         restored_files=S3RestoredFiles(
             aws.s3(),
             open_store(settings.restore_bucket),
@@ -66,7 +68,8 @@ def worker() -> Worker:
     unpack_archive = UnpackArchive(
         vault_bucket=settings.vault_bucket,
         ledger=RestoreLedger(documents, restored_days=settings.restore_expiry_days, kept_days=settings.kept_days),
-        catalogs=S3Catalogs(vault_store),
+        catalogs=catalogs,
+        rebuild_catalog=RebuildCatalog(vault, catalogs, settings.coalesce_limit_bytes),
         documents=documents,
         unpack=unpack_members,
         thaw_queue=SqsCommandQueue(aws.sqs(), settings.thaw_queue_url),

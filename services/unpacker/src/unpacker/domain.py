@@ -1,17 +1,29 @@
 """What to read of an archive, and whether what was read is the file that was archived."""
 
+import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from struct import Struct
 from typing import Final, Protocol
 
 from isal import isal_zlib
 
-from glaciate.catalog import Member
+from glaciate.catalog import MEMBER_NAME, Member
 
 _STORED: Final = 0
 _DEFLATED: Final = 8
 _ENDS_EARLY: Final = "its compressed data end early"
 _CUT_SHORT: Final = "its compressed data are cut short"
+_MAX16: Final = 0xFFFF
+_MAX32: Final = 0xFFFFFFFF
+_CENTRAL: Final = Struct("<4sHHHHHHLLLHHHHHLL")
+_END: Final = Struct("<4sHHHHLLH")
+_END64: Final = Struct("<4sQHHLLQQQQ")
+_LOCATOR64: Final = Struct("<4sLQL")
+_SIZES64: Final = Struct("<QQ")  # the size, then the compressed one
+_GZIP_HEADER: Final = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
+_GZIP_TRAILER: Final = Struct("<LL")
+_CATALOG_NAME: Final = MEMBER_NAME.encode()
 _LONGEST_KEY_BYTES: Final = 1024  # S3's limit
 
 
@@ -206,6 +218,77 @@ def _check(member: Member, size: int, crc32: int) -> None:
 
 def _not_deflated(error: Exception) -> Damaged:
     return Damaged(f"cannot be inflated: {error}")
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogMember:
+    """Where an archive's last member, its own catalog, lies deflated: `start` to before `end`; and what it must inflate to."""
+
+    start: int
+    end: int
+    size: int
+    crc32: int
+
+    def gzipped(self, deflated: bytes) -> bytes:
+        """The catalog as it is stored beside the vault, but without an index: whoever opens it checks size and CRC-32."""
+        return b"".join([_GZIP_HEADER, deflated, _GZIP_TRAILER.pack(self.crc32, self.size & _MAX32)])
+
+
+def find_catalog_member(tail: bytes, *, archive_bytes: int) -> CatalogMember:
+    """Finds the catalog in an archive of so many bytes by its end (APPNOTE 6.3.10); `tail` are the last bytes, at most 64 KB.
+
+    Raises:
+        Damaged: this is not the end of an archive of ours.
+    """
+    first = archive_bytes - len(tail)
+    try:
+        directory_start, directory_end = _directory(tail, first)
+        entry, extra = _last_entry(tail[: directory_end - first])
+        if _MAX32 in entry[8:10]:
+            entry = (*entry[:8], *reversed(_SIZES64.unpack_from(extra, 4)), *entry[10:])
+    except (struct.error, ValueError) as error:
+        msg = f"the archive's end is not that of a ZIP of ours: {error}"
+        raise Damaged(msg) from error
+    _signature, _by, _needs, _flags, method, _time, _date, crc32, compressed_size, size, *_rest = entry
+    start = directory_start - compressed_size  # the last member's data end where the directory begins
+    if method != _DEFLATED or start < 0:
+        msg = "the archive's last member is not its catalog"
+        raise Damaged(msg)
+    return CatalogMember(start, directory_start, size, crc32)
+
+
+def _directory(tail: bytes, first: int) -> tuple[int, int]:
+    """Where the central directory starts and ends."""
+    at = len(tail) - _END.size
+    signature, _disk, _start_disk, _here, members, size, start, _comment = _END.unpack_from(tail, max(at, 0))
+    if signature != b"PK\5\6" or at < 0:
+        msg = "no end record"
+        raise ValueError(msg)
+    if _MAX32 in {size, start} or members == _MAX16:
+        at -= _LOCATOR64.size + _END64.size
+        signature, *_about, size, start = _END64.unpack_from(tail, max(at, 0))
+        if signature != b"PK\6\6" or at < 0:
+            msg = "no ZIP64 end record"
+            raise ValueError(msg)
+    if start + size != first + at:
+        msg = "the central directory does not end where it should"
+        raise ValueError(msg)
+    return start, first + at
+
+
+def _last_entry(directory: bytes) -> tuple[tuple[int, ...], bytes]:
+    """The directory's last entry, which must be the catalog's, and its extra field."""
+    at = directory.rfind(_CATALOG_NAME) - _CENTRAL.size
+    if at < 0:
+        msg = "no catalog among its members"
+        raise ValueError(msg)
+    entry = _CENTRAL.unpack_from(directory, at)
+    name, extra, comment = entry[10:13]
+    end = at + _CENTRAL.size + name
+    if entry[0] != b"PK\1\2" or name != len(_CATALOG_NAME) or end + extra + comment != len(directory):
+        msg = "its last member is not its catalog"
+        raise ValueError(msg)
+    return entry, directory[end : end + extra]
 
 
 def why_no_key(destination: str) -> str | None:

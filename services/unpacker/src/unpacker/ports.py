@@ -70,6 +70,23 @@ class Catalogs(Protocol):
             CatalogUnusable: there is none, or it is not one.
         """
 
+    def open(self, stored: bytes, keys: frozenset[str]) -> Excerpt:
+        """The same of a catalog in hand.
+
+        Raises:
+            CatalogUnusable: it is not one, or damaged.
+        """
+
+    def put_back(self, archive_id: ArchiveId, stored: bytes, *, vault_key: str) -> None:
+        """Stores a catalog that was missing or damaged; does nothing where somebody else was first."""
+
+    def of_object(self, archive_id: ArchiveId, vault_key: str, key: str) -> Excerpt:
+        """What the vault's object says itself of the one file in it, which was kept as it is, and has this key.
+
+        Raises:
+            CatalogUnusable: there is no such object.
+        """
+
 
 class PartDocuments(Protocol):
     """What each part wants, and what became of it."""
@@ -90,6 +107,14 @@ class Vault(Protocol):
 
     def read(self, vault_key: str, *, start: int, end: int) -> bytes:
         """The archive's bytes from `start` to before `end`; fewer where it is shorter.
+
+        Raises:
+            NotReadable: there is no readable copy.
+            Vanished: there is no archive.
+        """
+
+    def tail(self, vault_key: str) -> tuple[int, bytes]:
+        """How many bytes the archive has, and the last of them: 64 KB, or all.
 
         Raises:
             NotReadable: there is no readable copy.

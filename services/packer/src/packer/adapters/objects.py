@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from botocore.exceptions import ClientError, HTTPClientError, ReadTimeoutError, ResponseStreamingError
 from pydantic_core import from_json
 
-from glaciate.catalog import Skipped
+from glaciate.catalog import Skipped, stored_metadata
 from glaciate.errors import Transient
 from glaciate.manifests import SLICE_BYTES, Slice
 from glaciate.names import ArchiveId, JobId, catalog_key, note_key, plan_key, skipped_prefix
@@ -141,13 +141,9 @@ class S3Catalogs:
 
     def put(self, archive_id: ArchiveId, catalog: bytes, draft: Draft, *, replacing: str | None) -> str:
         """Stores an archive's catalog; S3 checks the condition, and answers 409 or 412 where it does not hold."""
-        metadata = {
-            "size-bytes": str(draft.size_bytes),
-            "members": str(draft.members),
-            "bytes-in": str(draft.bytes_in),
-        }
-        if draft.checksum is not None:
-            metadata["crc64nvme"] = draft.checksum
+        metadata = stored_metadata(
+            size_bytes=draft.size_bytes, checksum=draft.checksum, members=draft.members, bytes_in=draft.bytes_in
+        )
         nobody_was_first: dict[str, Any] = {"IfMatch": replacing} if replacing else {"IfNoneMatch": "*"}
         try:
             answer = self.s3.put_object(

@@ -2,17 +2,19 @@
 
 import gzip
 import io
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import obstore
+from botocore.exceptions import ClientError
 from isal import igzip, isal_zlib
 from obstore.exceptions import BaseError, PreconditionError
 from obstore.store import S3Store
 
-from glaciate.catalog import Excerpt, read_excerpt
+from glaciate.catalog import CatalogHeader, Excerpt, Member, read_catalog, read_excerpt, stored_metadata
 from glaciate.catalog_index import (
     TAIL_BYTES,
     Block,
@@ -22,13 +24,16 @@ from glaciate.catalog_index import (
     read_index,
 )
 from glaciate.errors import Transient
-from glaciate.names import ArchiveId, catalog_key
-from unpacker.adapters.stores import code_in
+from glaciate.names import ArchiveId, ProjectName, catalog_key
+from glaciate.telemetry import logger
+from unpacker.adapters.stores import NOT_THERE, code_in, error_code
 from unpacker.ports import CatalogUnusable
 
 if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
     from obstore import GetOptions
 
+_CONDITION_FAILED: Final = frozenset({"PreconditionFailed", "412", "ConditionalRequestConflict"})
 _PLAIN_BYTES: Final = 1024**2  # of a catalog at once
 _GAP_BYTES: Final = 32 * 1024  # blocks nearer than this are read together
 _RANGE_BYTES: Final = 512 * 1024
@@ -41,16 +46,79 @@ T = TypeVar("T")
 class S3Catalogs:
     """The catalogs beside the vault: of a long one its end, and by the index there the blocks that hold what is asked for."""
 
+    s3: "S3Client"
+    bucket: str
     store: S3Store
 
     def read(self, archive_id: ArchiveId, keys: frozenset[str]) -> Excerpt:
         """What an archive's catalog says of some keys."""
         key = catalog_key(archive_id)
-        try:
+        with _damage_of(key):
             return _read(_Stored.at(self.store, key), keys)
-        except (gzip.BadGzipFile, isal_zlib.error, EOFError, ValueError) as error:  # type: ignore[misc]  # isal's stub shows the class as an instance
-            msg = f"{key} cannot be read: {error}"
-            raise CatalogUnusable(msg) from error
+
+    def open(self, stored: bytes, keys: frozenset[str]) -> Excerpt:
+        """The same of a catalog in hand."""
+        with _damage_of("the archive's own catalog"):
+            return _read_whole(stored, keys)
+
+    def put_back(self, archive_id: ArchiveId, stored: bytes, *, vault_key: str) -> None:
+        """Stores a catalog with what the packer says beside it of the archive, unless somebody has written one meanwhile."""
+        archive = self.s3.head_object(Bucket=self.bucket, Key=vault_key, ChecksumMode="ENABLED")
+        whole = archive.get("ChecksumType", "FULL_OBJECT") == "FULL_OBJECT"
+        checksum = archive.get("ChecksumCRC64NVME") if whole else None
+        members = read_catalog(stored).members
+        about = stored_metadata(
+            size_bytes=archive["ContentLength"],
+            checksum=checksum,
+            members=len(members),
+            bytes_in=sum(member.size for member in members),
+        )
+        key = catalog_key(archive_id)
+        try:
+            self.s3.put_object(Bucket=self.bucket, Key=key, Body=stored, Metadata=about, **self._as_it_is(archive_id))
+        except ClientError as error:
+            if error_code(error) not in _CONDITION_FAILED:
+                raise
+            logger().info("somebody else has written the catalog", extra={"archive_id": archive_id})
+
+    def of_object(self, archive_id: ArchiveId, vault_key: str, key: str) -> Excerpt:
+        """By HEAD: a copy inside S3 keeps size, content type and metadata of its source."""
+        try:
+            head = self.s3.head_object(Bucket=self.bucket, Key=vault_key)
+        except ClientError as error:
+            if error_code(error) in NOT_THERE:
+                msg = f"there is no {vault_key}"
+                raise CatalogUnusable(msg) from error
+            raise
+        size = head["ContentLength"]
+        storage_class = head.get("StorageClass", "STANDARD")
+        member = Member(
+            key=key, name=key, offset=0, compressed_size=size, size=size, method=0, crc32=None,
+            etag=head["ETag"], version_id=None, modified=head["LastModified"],
+            content_type=head.get("ContentType"), content_encoding=head.get("ContentEncoding"),
+            content_disposition=head.get("ContentDisposition"), content_language=head.get("ContentLanguage"),
+            cache_control=head.get("CacheControl"), metadata=head["Metadata"],
+        )  # fmt: skip
+        unknown = ProjectName("")
+        header = CatalogHeader(unknown, "", "", archive_id, self.bucket, vault_key, storage_class, "object")
+        return Excerpt(header, {key: member}, {}, size)
+
+    def _as_it_is(self, archive_id: ArchiveId) -> dict[str, Any]:
+        try:
+            return {"IfMatch": self.s3.head_object(Bucket=self.bucket, Key=catalog_key(archive_id))["ETag"]}
+        except ClientError as error:
+            if error_code(error) in NOT_THERE:
+                return {"IfNoneMatch": "*"}
+            raise
+
+
+@contextmanager
+def _damage_of(what: str) -> Iterator[None]:
+    try:
+        yield
+    except (gzip.BadGzipFile, isal_zlib.error, EOFError, ValueError) as error:  # type: ignore[misc]  # isal's stub shows the class as an instance
+        msg = f"{what} cannot be read: {error}"
+        raise CatalogUnusable(msg) from error
 
 
 @dataclass(frozen=True, slots=True)

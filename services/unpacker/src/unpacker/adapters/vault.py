@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import obstore
 from botocore.exceptions import ClientError
@@ -14,6 +14,8 @@ from unpacker.ports import Data, NotReadable, Vanished
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+
+_TAIL_BYTES: Final = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,18 @@ class RangedVault:
                 case "NoSuchKey":
                     raise Vanished(vault_key) from error
             raise
+
+    def tail(self, vault_key: str) -> tuple[int, bytes]:
+        """One GET of the last 64 KB, which also tells the archive's size."""
+        try:
+            answer = self.s3.get_object(Bucket=self.bucket, Key=vault_key, Range=f"bytes=-{_TAIL_BYTES}")
+        except ClientError as error:
+            if error_code(error) == "InvalidRange":
+                return 0, b""
+            raise_for_source(error, vault_key)
+            raise
+        size = answer.get("ContentRange", "").rpartition("/")[2] or answer["ContentLength"]
+        return int(size), answer["Body"].read()
 
     def read_several(self, vault_key: str, ranges: Sequence[tuple[int, int]]) -> Sequence[Data]:
         """Several ranges by one call, which has ten GETs on their way at once and takes a third of the CPU time of ten calls."""

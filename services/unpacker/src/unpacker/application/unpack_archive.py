@@ -11,6 +11,7 @@ from glaciate.outbox import CommandQueue, EventBus
 from glaciate.parts import FileResult
 from glaciate.restores import DocumentLost, Part, PartState
 from glaciate.telemetry import count, logger
+from unpacker.application.rebuild_catalog import RebuildCatalog
 from unpacker.application.unpack_members import UnpackMembers
 from unpacker.application.wants import Outcomes, Want
 from unpacker.domain import why_no_key
@@ -28,6 +29,7 @@ class UnpackArchive:
     vault_bucket: str
     ledger: Ledger
     catalogs: Catalogs
+    rebuild_catalog: RebuildCatalog
     documents: PartDocuments
     unpack: UnpackMembers
     thaw_queue: CommandQueue
@@ -54,7 +56,7 @@ class UnpackArchive:
             parts[request_id] = tuple(Want(request_id, file) for file in wanted)
         outcomes = Outcomes()
         if parts:
-            self._restore(archive_id, [want for wants in parts.values() for want in wants], outcomes)
+            self._restore(archive_id, fact.vault_key, [want for wants in parts.values() for want in wants], outcomes)
         for request_id in waiting:
             wants = parts.get(request_id, ())
             if not all(outcomes.knows(want) for want in wants):
@@ -72,26 +74,37 @@ class UnpackArchive:
         except ValueError:
             return None
 
-    def _restore(self, archive_id: ArchiveId, wants: list[Want], outcomes: Outcomes) -> None:
+    def _restore(self, archive_id: ArchiveId, vault_key: str, wants: list[Want], outcomes: Outcomes) -> None:
         """Tells `outcomes` of every want, but for those that must wait for another thaw."""
         try:
-            excerpt = self.catalogs.read(archive_id, frozenset(want.file.key for want in wants))
+            self._unpack(self._excerpt(archive_id, vault_key, wants), wants, outcomes)
         except CatalogUnusable as unusable:
             _fail_the_rest(wants, outcomes, f"the catalog of archive {archive_id} cannot be used: {unusable}")
-            return
+        except Vanished:
+            _fail_the_rest(wants, outcomes, f"the archive {archive_id} is no longer in the vault")
+        except NotReadable:
+            logger().warning("no readable copy", extra={"archive_id": archive_id})
+            count("ReadableCopyLapsed")
+
+    def _excerpt(self, archive_id: ArchiveId, vault_key: str, wants: list[Want]) -> Excerpt:
+        keys = frozenset(want.file.key for want in wants)
+        try:
+            return self.catalogs.read(archive_id, keys)
+        except CatalogUnusable as unusable:
+            try:
+                return self.rebuild_catalog(archive_id, vault_key, keys)
+            except CatalogUnusable as neither:
+                msg = f"{unusable}; {neither}"
+                raise CatalogUnusable(msg) from neither
+
+    def _unpack(self, excerpt: Excerpt, wants: list[Want], outcomes: Outcomes) -> None:
         by_key: dict[str, list[Want]] = {key: [] for key in excerpt.members}
         for want in wants:
             if reason := why_no_key(want.file.destination) or _why_no_member(want.file.key, excerpt):
                 outcomes.failed(want, reason)
             else:
                 by_key[want.file.key].append(want)
-        try:
-            self.unpack(excerpt, {key: tuple(some) for key, some in by_key.items() if some}, outcomes)
-        except Vanished:
-            _fail_the_rest(wants, outcomes, f"the archive {archive_id} is no longer in the vault")
-        except NotReadable:
-            logger().warning("no readable copy", extra={"archive_id": archive_id})
-            count("ReadableCopyLapsed")
+        self.unpack(excerpt, {key: tuple(some) for key, some in by_key.items() if some}, outcomes)
 
     def _give_up(self, part: Part, reason: str) -> None:
         """Ends a part of which nothing can be restored; the others that wait for the archive are not touched."""
