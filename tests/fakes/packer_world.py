@@ -637,6 +637,7 @@ def build(world: World, wrap: Wrap = lambda port: port) -> dict[type[Command], C
             plans=plans,
             queue=bus,
             close=close,
+            memory_mib=4096,
         ),
         PackArchive: Pack(
             jobs=jobs,

@@ -1,9 +1,12 @@
 """The story in code, on the local cloud: archived, sealed, indexed, deleted, found, restored, told."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 from botocore.exceptions import ClientError
 
 from local_glaciate import LocalGlaciate
+from waiting import until
 
 pytestmark = pytest.mark.cloud
 
@@ -44,6 +47,8 @@ def test_what_a_source_says_at_its_second_archiving_comes_back_unless_an_earlier
     key = f"{prefix}diary.txt"
     glaciate.upload({key: b"first"})
     first = glaciate.archive(prefix)
+    finished_at = datetime.fromisoformat(first["finished_at"])
+    until("the next second: S3 tells no finer", lambda: datetime.now(UTC) > finished_at + timedelta(seconds=1))
     glaciate.upload({key: b"second"})
     glaciate.archive(prefix)
 

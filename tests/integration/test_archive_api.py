@@ -49,6 +49,7 @@ PROJECTS: Final = {
             "fallback": [{"bucket": "second-bucket", "prefix": "in/{date:%Y%m%d}/"}],
         },
         {"name": "other", "source_buckets": ["other-bucket"]},
+        {"name": "greedy", "source_buckets": ["source-bucket"], "defaults": {"direct_threshold": 2_000_000_000}},
     ]
 }
 
@@ -536,4 +537,14 @@ def test_a_disposition_that_is_none_is_refused(stack: Stack, disposition: Any) -
         return
     assert (answer.status, answer.code) == (400, "InvalidRequest")
     assert "disposition" in answer.body["error"]["message"]
+    assert stack.commands() == []
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_a_threshold_that_the_workers_have_no_memory_for_is_refused(stack: Stack, dry_run: bool) -> None:
+    refused = stack.post(SAMPLE | {"project_name": "greedy", "dry_run": dry_run})
+
+    assert (refused.status, refused.code) == (422, "ThresholdTooLarge")
+    assert "WorkerMemoryMib" in refused.body["error"]["message"]
+    assert refused.body["error"]["details"] == {"direct_threshold": 2_000_000_000}
     assert stack.commands() == []

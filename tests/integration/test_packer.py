@@ -1,7 +1,10 @@
 """The packer's worker, as a process, against a local cloud."""
 
+import os
+
 import pytest
 
+from glaciate.jobs import largest_threshold
 from glaciate.requests import Disposition
 from glaciate_local.cloud import Server
 from packer_cloud import PackerCloud
@@ -69,3 +72,35 @@ def test_a_second_job_archives_only_what_is_new_and_tags_are_kept_where_asked_fo
     assert len(tags) == 25
     assert set(map(str, tags.values())) == {"{'colour': 'dark blue'}"}
     assert packer.skipped(second) == {}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("content", ["noise", "text"])
+def test_a_worker_holds_the_largest_files_that_it_is_given_within_its_memory(packer: PackerCloud, content: str) -> None:
+    memory_mib = 768
+    threshold = largest_threshold(memory_mib)
+    size = threshold - 1
+    body = os.urandom(size) if content == "noise" else (b"day,sum\n" * (size // 8 + 1))[:size]
+    packer.put({"in/1": body, "in/2": body[::-1], "in/small": b"small"})
+
+    job_id = packer.accept("in/", direct_threshold_bytes=threshold)
+    with packer.start_worker(MEMORY_MIB=str(memory_mib)) as worker:
+        said = worker.stdout.read().decode() if worker.stdout else ""
+        _, status, used = os.wait4(worker.pid, 0)
+
+    assert status == 0, said
+    job = packer.job(job_id)
+    assert (job["state"], job["archived"]) == ("COMPLETED", "3"), said
+    assert used.ru_maxrss / 1024 < memory_mib
+
+
+def test_a_job_whose_files_would_not_fit_the_workers_memory_fails_with_the_reason(packer: PackerCloud) -> None:
+    packer.put({"in/1": b"1"})
+
+    job_id = packer.accept("in/", direct_threshold_bytes=64 * 1024**2)
+    packer.run_worker(MEMORY_MIB="512")
+
+    job = packer.job(job_id)
+    assert (job["state"], job["planned"]) == ("FAILED", "0")
+    assert "WorkerMemoryMib" in job["reason"]
+    assert packer.archive_rows() == []

@@ -1,6 +1,7 @@
 """What an accepted archive request asks for, with nothing left open: stored on the job's row, read by the packer."""
 
 from datetime import datetime
+from typing import Final
 
 from pydantic import BaseModel, ConfigDict
 
@@ -34,6 +35,28 @@ class JobOrder(BaseModel):
     rearchive: bool = False
     manifest: DeclaredManifest | None = None
     source: SourceList | None = None  # the list that names the files; without one, the prefix is listed
+
+
+_WORKER_ITSELF_BYTES: Final = 512 * 1024**2  # code, catalogs, other files and parts in flight
+_COPIES: Final = 3  # a file as it arrives, whole, and compressed
+_LARGEST_MEMBER_BYTES: Final = 2 * 1024**3
+
+
+def largest_threshold(memory_mib: int) -> int:
+    """The largest `direct_threshold` in bytes at which a worker of so much memory can hold each smaller file whole while it packs it."""
+    return max(0, min((memory_mib * 1024**2 - _WORKER_ITSELF_BYTES) // _COPIES, _LARGEST_MEMBER_BYTES))
+
+
+def too_large_for(memory_mib: int, order: JobOrder) -> str | None:
+    """Why a worker of so much memory must not pack by this order, or None."""
+    most = largest_threshold(memory_mib)
+    if order.direct_threshold_bytes <= most:
+        return None
+    return (
+        f"project {order.project} packs files below {order.direct_threshold_bytes:,} bytes (direct_threshold), each held in memory "
+        f"whole, but a worker of {memory_mib:,} MiB has room for a threshold of {most:,} bytes: lower the project's direct_threshold, "
+        "or give the workers more memory (WorkerMemoryMib)"
+    )
 
 
 def order(request: ArchiveRequest, project: Project, *, source: SourceList | None = None) -> JobOrder:

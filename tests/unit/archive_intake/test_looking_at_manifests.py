@@ -30,7 +30,7 @@ def etag_of(data: bytes) -> str:
 
 def checked(manifests: FakeManifests, uri: str, **fields: Any) -> WantedJob:
     projects = FakeProjects(ProjectsDocument(projects=(PROJECT,)))
-    check = CheckRequest(projects, "us-east-1", "123456789012", TOPIC, LookAtManifest(manifests))
+    check = CheckRequest(projects, "us-east-1", "123456789012", TOPIC, LookAtManifest(manifests), 4096)
     request = ArchiveRequest.model_validate(
         {"project_name": "demo", "bucket_name": SOURCE, "manifest": {"uri": uri}, **fields}
     )

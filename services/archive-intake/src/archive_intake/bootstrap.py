@@ -59,7 +59,14 @@ def _send() -> SendAccepted:
 def check_request() -> CheckRequest:
     """Checks what `POST /archive` asks for."""
     here = settings()
-    return CheckRequest(_projects(), here.aws_region, here.account_id, here.topic_arn, LookAtManifest(_manifests()))
+    return CheckRequest(
+        _projects(),
+        here.aws_region,
+        here.account_id,
+        here.topic_arn,
+        LookAtManifest(_manifests()),
+        here.worker_memory_mib,
+    )
 
 
 @cache

@@ -17,4 +17,5 @@ class IntakeSettings(Settings):
     pack_queue_url: str
     event_bus_name: str
     topic_arn: str
+    worker_memory_mib: int = 4096  # of those that pack
     schedule_timezone: str = "UTC"

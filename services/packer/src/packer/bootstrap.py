@@ -84,6 +84,7 @@ def worker() -> "Worker":
         plans=plans,
         queue=queue,
         close=close,
+        memory_mib=settings.memory_mib,
     )
     sources = ObstoreSources(
         s3,

@@ -30,6 +30,7 @@ class WorkerSettings(Settings):
     visibility_seconds: int = 120
     idle_seconds: float = 60
     lease_seconds: float = 300
+    memory_mib: int = 4096  # the worker's own
     day_seconds: float = Field(default=24 * 60 * 60, gt=0)  # a local cloud has shorter ones
     fetch_concurrency: int = 96  # GETs in flight
     fetch_window_bytes: int = 64 * 1024**2  # fetched and not yet written

@@ -13,9 +13,9 @@ from archive_intake.domain.jobs import Job, JobState, RunningJobs, WantedJob, fi
 from archive_intake.ports import Jobs, Projects
 from glaciate.api import require_deployment
 from glaciate.contracts import CorrelationId
-from glaciate.errors import Transient, conflict
+from glaciate.errors import Transient, conflict, unprocessable
 from glaciate.events import ArchiveJobAccepted
-from glaciate.jobs import order
+from glaciate.jobs import order, too_large_for
 from glaciate.messages import PlanArchives
 from glaciate.names import JobId, new_job_id
 from glaciate.outbox import CommandQueue, EventBus
@@ -152,6 +152,7 @@ class CheckRequest:
     account: str
     topic_arn: str
     look: LookAtManifest
+    worker_memory_mib: int
 
     def __call__(
         self, request: ArchiveRequest, *, idempotency_key: str | None, correlation_id: CorrelationId, stage_url: str
@@ -159,15 +160,18 @@ class CheckRequest:
         """Checks and fills in the project's defaults; records nothing.
 
         Raises:
-            Problem: 422, another region or account, or a manifest that cannot be used; 404, no such project; 403, a bucket it may
-                not use.
+            Problem: 422, another region or account, a manifest that cannot be used, or too little memory; 404, no such project;
+                403, a bucket it may not use.
         """
         require_deployment(request, region=self.region, account=self.account)
         project = self.projects.load().require(request.project_name)
         project.require_bucket(request.bucket_name)
         uri = request.manifest.uri if request.manifest else None
+        wanted = order(request, project, source=self.look(request, project, uri) if uri else None)
+        if reason := too_large_for(self.worker_memory_mib, wanted):
+            raise unprocessable("ThresholdTooLarge", reason, {"direct_threshold": wanted.direct_threshold_bytes})
         return WantedJob(
-            order=order(request, project, source=self.look(request, project, uri) if uri else None),
+            order=wanted,
             fingerprint=fingerprint(request, idempotency_key),
             correlation_id=correlation_id,
             topic_arn=project.topic(None, stack_topic=self.topic_arn),

@@ -6,6 +6,7 @@ from typing import Final
 
 from glaciate.errors import Permanent
 from glaciate.holds import HoldState
+from glaciate.jobs import too_large_for
 from glaciate.messages import PackArchive, PlanArchives
 from glaciate.names import MAX_ARCHIVES_PER_JOB, ArchiveId, JobId, archive_id, vault_key_of_object, vault_key_of_zip
 from glaciate.outbox import CommandQueue
@@ -24,6 +25,10 @@ _OF_NO_USE: Final = "archived, but not held"  # no ETag reads like this
 
 class ManifestNotMet(Permanent):
     """The prefix does not hold what the caller declared."""
+
+
+class TooLittleMemory(Permanent):
+    """A worker has no room for files as large as the project has them packed."""
 
 
 class TooManyArchives(Permanent):
@@ -48,6 +53,7 @@ class Plan:
     plans: Plans
     queue: CommandQueue
     close: CloseJob
+    memory_mib: int
 
     def __call__(self, message: PlanArchives) -> None:
         """Plans the job to its end; raises `Permanent` after the job has been ended and its failure told."""
@@ -65,6 +71,8 @@ class Plan:
     def _plan(self, job: Job) -> None:
         self.jobs.begin_planning(job.job_id)
         order = job.order
+        if reason := too_large_for(self.memory_mib, order):
+            raise TooLittleMemory(reason)
         if order.source is not None:
             self.sort(job)
         if job.checkpoint_key is None:
