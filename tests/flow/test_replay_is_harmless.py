@@ -189,6 +189,20 @@ MESSAGES: dict[str, tuple[str, Callable[[Past], str]]] = {
             lambda past: {**told(past), "request_id": past.request["request_id"], "wanted": past.prefix},
         ),
     ),
+    "RestoreExpiryApproached.v1": (
+        "notify",
+        fact(
+            "RestoreExpiryApproached.v1",
+            lambda past: {
+                **told(past),
+                "request_id": past.request["request_id"],
+                "wanted": past.prefix,
+                "restored": past.request["counts"]["restored"],
+                "location": "s3://somewhere/",
+                "available_until": past.request["finished_at"],
+            },
+        ),
+    ),
     "RestoreCompleted.v1": (
         "notify",
         fact(
