@@ -7,7 +7,6 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-import boto3
 import pytest
 
 from glaciate_cli.api import Document
@@ -55,14 +54,7 @@ class LocalGlaciate:
     @contextmanager
     def client(self, service: str) -> Iterator[Any]:
         """A client of boto3's for the local cloud."""
-        local = self.place.local
-        made = boto3.client(  # type: ignore[call-overload]
-            service,
-            endpoint_url=local["aws_endpoint_url"],
-            region_name=local["region"],
-            aws_access_key_id=local["access_key_id"],
-            aws_secret_access_key=local["secret_access_key"],
-        )
+        made = self.place.client(service)
         with closing(made):
             yield made
 

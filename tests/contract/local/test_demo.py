@@ -1,7 +1,10 @@
 """The demo fails when something is not as it must be."""
 
 import io
+import json
 from collections.abc import Iterator
+from contextlib import nullcontext
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +15,12 @@ from moto import mock_aws
 from rich.console import Console
 
 from fakes.glaciate_http import LOCAL, FakeGlaciateHttp
+from glaciate.catalog import Member
 from glaciate_cli.api import GlaciateApi
-from glaciate_local.demo import Demo, DemoFailed, Stage, Wanted
+from glaciate_local.demo import Demo, Wanted
 from glaciate_local.demo_files import DemoFile
+from glaciate_local.demo_mishaps import Archive, Damage, Join
+from glaciate_local.demo_stage import DemoFailed, Stage
 from glaciate_local.place import Place
 
 JOB = {"job_id": "j", "state": "COMPLETED", "output_prefix": "archives/demo/", "counts": {"archives": 1}}
@@ -98,3 +104,71 @@ def test_a_job_that_ends_otherwise_fails_and_says_how(demo: Demo, api: FakeGlaci
 
     with pytest.raises(DemoFailed, match="ended PARTIAL: one was skipped"):
         demo._archive(2)
+
+
+def member(key: str) -> Member:
+    return Member(
+        key=key, name=key, offset=0, compressed_size=10, size=10, method=8, crc32=0, etag="e", version_id=None,
+        modified=datetime(2026, 1, 1, tzinfo=UTC),
+    )  # fmt: skip
+
+
+def damaged_request(demo: Demo, **states: str) -> dict[str, Any]:
+    files = restored(demo, dict.fromkeys(states, b"content"))["files"]
+    said = [{**file, "state": states[file["key"]], "reason": None} for file in files]
+    return {"request_id": "r-1", "state": "PARTIAL", "files": said}
+
+
+ORIGINALS = {key: DemoFile(key, b"content") for key in "abc"}
+
+
+def test_a_damaged_file_that_is_reported_while_the_others_arrive_passes(demo: Demo) -> None:
+    request = damaged_request(demo, a="RESTORED", b="FAILED", c="RESTORED")
+
+    Damage(demo.stage, demo.place, "now")._check(request, member("b"), ORIGINALS)
+
+
+@pytest.mark.parametrize(
+    ("changes", "states", "why"),
+    [
+        ({"state": "COMPLETED"}, ("RESTORED", "RESTORED", "RESTORED"), "ended COMPLETED"),
+        ({}, ("FAILED", "FAILED", "RESTORED"), r"reports \['a', 'b'\], damaged was b"),
+        ({}, ("FAILED", "RESTORED", "RESTORED"), r"reports \['a'\], damaged was b"),
+    ],
+)
+def test_a_damage_that_is_not_told_as_it_is_fails(
+    demo: Demo, changes: dict[str, str], states: tuple[str, str, str], why: str
+) -> None:
+    request = damaged_request(demo, **dict(zip("abc", states, strict=True))) | changes
+
+    with pytest.raises(DemoFailed, match=why):
+        Damage(demo.stage, demo.place, "now")._check(request, member("b"), ORIGINALS)
+
+
+def test_a_file_beside_the_damaged_one_that_differs_fails(demo: Demo) -> None:
+    request = damaged_request(demo, a="RESTORED", b="FAILED", c="RESTORED")
+
+    with pytest.raises(DemoFailed, match="a came back different"):
+        Damage(demo.stage, demo.place, "now")._check(request, member("b"), ORIGINALS | {"a": DemoFile("a", b"another")})
+
+
+@pytest.mark.parametrize(("begun", "fails"), [(1, False), (0, True), (2, True)])
+def test_a_joined_restore_passes_only_where_s3_began_one_thaw(demo: Demo, begun: int, fails: bool) -> None:
+    url = demo.place.sqs.create_queue(QueueName="heard")["QueueUrl"]
+    for key in ["k", "other"] * begun:
+        body = {"detail": {"object": {"key": key}}}
+        demo.place.sqs.send_message(QueueUrl=url, MessageBody=json.dumps(body))
+    join = Join(demo.stage, demo.place, "now", _heard_url=url)
+    requests = [{"cost": {"retrieval_usd": usd, "requests_usd": 0.0}} for usd in (0.1, 0.0)]
+
+    with pytest.raises(DemoFailed, match=f"S3 was asked {begun} times") if fails else nullcontext():
+        join.show_one_thaw(Archive("k", ()), requests)
+
+
+def test_a_second_request_that_pays_for_the_thaw_too_fails(demo: Demo) -> None:
+    url = demo.place.sqs.create_queue(QueueName="heard")["QueueUrl"]
+    demo.place.sqs.send_message(QueueUrl=url, MessageBody='{"detail": {"object": {"key": "k"}}}')
+    requests = [{"cost": {"retrieval_usd": 0.1, "requests_usd": 0.0}}] * 2
+
+    with pytest.raises(DemoFailed, match="that joined has paid"):
+        Join(demo.stage, demo.place, "now", _heard_url=url).show_one_thaw(Archive("k", ()), requests)

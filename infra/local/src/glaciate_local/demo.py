@@ -8,19 +8,18 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, redirect_stdout
-from dataclasses import dataclass, field
+from contextlib import redirect_stdout
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
 import obstore
 from botocore.exceptions import BotoCoreError, ClientError
 from obstore.exceptions import BaseError
-from rich.console import Console, RenderableType
+from rich.console import Console
 from rich.panel import Panel
-from rich.table import Table
 from rich.text import Text
 
 from glaciate.costs import Cost, lifecycle_cost, packed_cost, price_list
@@ -31,65 +30,17 @@ from glaciate_cli.screen import dollars, size
 from glaciate_local import demo_files
 from glaciate_local.cloud import CloudFailed, one_at_a_time, running_server, stop
 from glaciate_local.demo_files import DemoFile, TooFewFiles
+from glaciate_local.demo_mishaps import Damage, Join, free_archives
+from glaciate_local.demo_stage import DemoFailed, Stage, as_json, require, table_of
 from glaciate_local.place import Place
 from glaciate_local.settings import LocalSettings, SettingIsWrong
 from glaciate_local.up import up
 
 FILES_PER_ARCHIVE: Final = 600
 MEGABYTES_PER_ARCHIVE: Final = 10
-_PATIENCE_SECONDS: Final = 180
+_THAW_SECONDS: Final = 4.0  # so that a second request comes while the first one's archive thaws
 _ENDED: Final = {"COMPLETED", "PARTIAL", "FAILED", "CANCELLED"}
 _THREADS: Final = 16
-
-
-class DemoFailed(Exception):
-    """Something is not as it must be; the message says what."""
-
-
-@dataclass(frozen=True, slots=True)
-class Stage:
-    """Where the demo is shown: numbered steps, a line for each fact."""
-
-    console: Console
-    _numbers: Iterator[int] = field(default_factory=lambda: iter(range(1, 100)))
-
-    @contextmanager
-    def step(self, title: str) -> Iterator[None]:
-        """A step, with the time it took."""
-        self.console.print(Text.assemble("\n", (f"{next(self._numbers)}. {title}", "bold")))
-        started = time.monotonic()
-        yield
-        self.console.print(Text(f"   {time.monotonic() - started:.1f} s", style="dim"))
-
-    def say(self, text: str) -> None:
-        """A sentence or two about the step."""
-        self.console.print(_indented(Text(text)))
-
-    def good(self, sentence: str) -> None:
-        """Something that was checked and holds."""
-        self.console.print(_indented(Text.assemble(("✓ ", "green"), sentence)))
-
-    def show(self, renderable: RenderableType) -> None:
-        """A table or a panel."""
-        self.console.print(_indented(renderable))
-
-    def await_end(self, doing: str, look: Callable[[], tuple[str, bool]]) -> None:
-        """Looks until it says that it has ended, and shows on a terminal how it goes.
-
-        Raises:
-            DemoFailed: it has not ended in time.
-        """
-        deadline = time.monotonic() + _PATIENCE_SECONDS
-        with self.console.status(f" {doing}", spinner="dots") as status:
-            while True:
-                how, ended = look()
-                if ended:
-                    return
-                status.update(f" {doing}: {how}")
-                if time.monotonic() > deadline:
-                    msg = f"{doing}: not ended after {_PATIENCE_SECONDS} s ({how})"
-                    raise DemoFailed(msg)
-                time.sleep(0.3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,9 +71,16 @@ class Demo:
         archives = self._show_archives(job)
         self._show_sources_gone()
         wanted = self._choose(files)
-        requests = self._restore(wanted)
-        self._compare(wanted, requests)
-        self._read_notifications(str(job["job_id"]), [str(request["request_id"]) for request in requests])
+        unasked = free_archives(self.place, job, {key for one in wanted for key in one.files})
+        with Join(self.stage, self.place, self.run) as join:
+            archive, joined = join(unasked)
+            requests = self._restore(wanted, joined)
+            join.show_one_thaw(archive, requests[: len(joined)])
+        asked = [Wanted("", {}, {member.key: files[member.key]}) for member in archive.members[: len(joined)]]
+        self._compare((*asked, *wanted), requests)
+        damaged, member = Damage(self.stage, self.place, self.run)(archive, files)
+        ended = [str(request["request_id"]) for request in (*requests, damaged)]
+        self._read_notifications(str(job["job_id"]), ended, partial=(ended[-1], member.key))
         self._show_costs(job, archives, requests)
 
     @property
@@ -166,7 +124,7 @@ class Demo:
                 "storage_class": "DEEP_ARCHIVE",
                 "disposition": "delete",
             }
-            self.stage.show(_json(body))
+            self.stage.show(as_json(body))
             accepted = self.place.api.archive(body, idempotency_key=f"archive-{self.run}")
             identifier = str(accepted["job_id"])
             self.stage.say(f"202 Accepted: job {identifier}")
@@ -180,10 +138,10 @@ class Demo:
 
             self.stage.await_end("packing", look)
             counts = job["counts"]
-            _require(
+            require(
                 job["state"] == "COMPLETED", f"job {identifier} ended {job['state']}: {job.get('reason')}, {counts}"
             )
-            _require(counts["archived"] == count, f"{counts['archived']} files archived, {count} uploaded")
+            require(counts["archived"] == count, f"{counts['archived']} files archived, {count} uploaded")
             self.stage.good(
                 f"COMPLETED: {counts['archived']:,} files in {counts['archives']} archives, "
                 f"{size(counts['bytes_in'])} became {size(counts['bytes_out'])}"
@@ -196,15 +154,15 @@ class Demo:
             found = self.place.listing("vault", prefix)
             bucket = self.place.bucket("vault")
             self.stage.say(f"s3://{bucket}/{job['output_prefix']}")
-            table = _table("archive", "size", "storage class", "reading it")
+            table = table_of("archive", "size", "storage class", "reading it")
             for key, length in found:
                 storage_class = self.place.s3.head_object(Bucket=bucket, Key=key).get("StorageClass", "STANDARD")
                 said = self._try_to_read(bucket, key)
                 table.add_row(key.removeprefix(job["output_prefix"]), size(length), storage_class, said)
-                _require(storage_class == "DEEP_ARCHIVE", f"{key} is {storage_class}")
-                _require(said == "403 InvalidObjectState", f"reading {key} says {said}")
+                require(storage_class == "DEEP_ARCHIVE", f"{key} is {storage_class}")
+                require(said == "403 InvalidObjectState", f"reading {key} says {said}")
             self.stage.show(table)
-            _require(len(found) == job["counts"]["archives"], f"{len(found)} archives lie in the vault: {prefix}")
+            require(len(found) == job["counts"]["archives"], f"{len(found)} archives lie in the vault: {prefix}")
             self.stage.say("A ZIP holds many small files; the .object is the big file, kept as it is.")
             self.stage.good("each lies in Deep Archive, and none can be read without being thawed first")
         return len(found)
@@ -219,7 +177,7 @@ class Demo:
     def _show_sources_gone(self) -> None:
         with self.stage.step("The sources"):
             left = self.place.listing("source", self._prefix)
-            _require(not left, f"{len(left)} sources are still there, such as {left[:3]}")
+            require(not left, f"{len(left)} sources are still there, such as {left[:3]}")
             self.stage.good("are gone: each was deleted after its archive was verified and indexed")
 
     def _choose(self, files: Mapping[str, DemoFile]) -> tuple[Wanted, ...]:
@@ -255,14 +213,14 @@ class Demo:
             ),
         )
 
-    def _restore(self, wanted: Sequence[Wanted]) -> list[Document]:
-        with self.stage.step("POST /restore brings single files back, three requests at once"):
-            identifiers = []
+    def _restore(self, wanted: Sequence[Wanted], running: Sequence[str] = ()) -> list[Document]:
+        with self.stage.step("POST /restore brings single files back, three requests more at once"):
+            identifiers = list(running)
             for number, one in enumerate(wanted):
                 accepted = self.place.api.restore(one.body, idempotency_key=f"restore-{self.run}-{number}")
                 identifiers.append(str(accepted["request_id"]))
                 self.stage.say(f"{identifiers[-1]}: {one.title}")
-            self.stage.say("S3 thaws the archives (hours on AWS, about two seconds here); then the files are read out.")
+            self.stage.say("S3 thaws the archives (hours on AWS, a few seconds here); then the files are read out.")
             requests: list[Document] = []
 
             def look() -> tuple[str, bool]:
@@ -273,8 +231,8 @@ class Demo:
             self.stage.await_end("restoring", look)
             for request in requests:
                 what = f"{request['request_id']} ended {request['state']}: {request.get('reason')}, {request['counts']}"
-                _require(request["state"] == "COMPLETED", what)
-            self.stage.good("all three COMPLETED")
+                require(request["state"] == "COMPLETED", what)
+            self.stage.good(f"all {len(requests)} COMPLETED, the two of the step before among them")
             return [self.place.api.whole_status(identifier) for identifier in identifiers]
 
     def _compare(self, wanted: Sequence[Wanted], requests: Sequence[Document]) -> None:
@@ -283,18 +241,18 @@ class Demo:
             for one, request in zip(wanted, requests, strict=True):
                 listed = {str(file["key"]): file for file in request["files"]}
                 differ = sorted(listed.keys() ^ one.files.keys())
-                _require(not differ, f"{request['request_id']} lists other files than were asked for: {differ[:3]}")
+                require(not differ, f"{request['request_id']} lists other files than were asked for: {differ[:3]}")
                 for key, original in one.files.items():
                     bucket, _, restored_key = str(listed[key]["location"]).removeprefix("s3://").partition("/")
                     restored = self.place.s3.get_object(Bucket=bucket, Key=restored_key)["Body"].read()
-                    _require(restored == original.read(), f"{key} came back different: s3://{bucket}/{restored_key}")
+                    require(restored == original.read(), f"{key} came back different: s3://{bucket}/{restored_key}")
                     compared += 1
                     total += len(restored)
             where = str(next(iter(requests[0]["files"]))["location"])
             self.stage.say(f"They lie in the restore bucket under their own keys, such as {where}")
             self.stage.good(f"{compared} files, {size(total)}: all equal")
 
-    def _read_notifications(self, job_id: str, request_ids: Sequence[str]) -> None:
+    def _read_notifications(self, job_id: str, request_ids: Sequence[str], *, partial: tuple[str, str]) -> None:
         with self.stage.step("Glaciate told by e-mail what happened"):
             awaited = {job_id, *request_ids}
             mails: list[Mapping[str, Any]] = []
@@ -305,17 +263,20 @@ class Demo:
                 return f"{len(missing)} still to come", not missing
 
             self.stage.await_end("waiting for the notifications", look)
-            self.stage.say(f"{len(mails)} messages, of which this is one:")
-            last = next(mail for mail in mails if _tells_the_end(mail, request_ids[0]))
+            self.stage.say(f"{len(mails)} messages. This one tells of the damaged file:")
+            request_id, key = partial
+            told = next(mail for mail in mails if _tells_the_end(mail, request_id))
+            require("PARTIAL" in told["Message"], f"the notification of {request_id} does not say PARTIAL")
+            require(key in told["Message"], f"the notification of {request_id} does not name {key}")
             self.stage.show(
                 Panel(
-                    Text(str(last["Message"]).rstrip()),
-                    title=Text(str(last["Subject"])),
+                    Text(str(told["Message"]).rstrip()),
+                    title=Text(str(told["Subject"])),
                     title_align="left",
                     padding=(0, 1),
                 )
             )
-            self.stage.good("one for the job, and for each restore when it was accepted and when it was done")
+            self.stage.good("one for the job, and for each restore when it was accepted and when it had ended")
 
     def _receive(self, names: Iterable[str]) -> Iterator[Mapping[str, Any]]:
         url = str(self.place.local["notifications_url"])
@@ -346,7 +307,7 @@ class Demo:
             ),
         )
         with self.stage.step("What it costs on AWS, against a lifecycle rule that moves file by file"):
-            table = _table("", "once", "a month", "once", "a month", right=True)
+            table = table_of("", "once", "a month", "once", "a month", right=True)
             table.columns[1].header, table.columns[2].header = "rule: once", "a month"
             table.columns[3].header, table.columns[4].header = "Glaciate: once", "a month"
             for title, rule, packed in rows:
@@ -357,7 +318,7 @@ class Demo:
                 f"100 million files: {per_archive:,} to a ZIP, compressed as these were."
             )
             quoted = sum(request["estimate"]["total_usd"] for request in requests)
-            self.stage.say(f"The three restores: {dollars(quoted)}, as quoted when they were accepted.")
+            self.stage.say(f"The {len(requests)} restores: {dollars(quoted)}, as quoted when they were accepted.")
             rule, packed = rows[1][1], rows[1][2]
             self.stage.good(
                 f"at 100 million files {rule.once_usd / packed.once_usd:.0f} times cheaper to archive, "
@@ -374,30 +335,6 @@ def _tells_the_end(mail: Mapping[str, Any], name: str) -> bool:
     return name in said and any(word in said for word in ("completed", "restored", "archived"))
 
 
-def _require(holds: bool, otherwise: str) -> None:
-    if not holds:
-        raise DemoFailed(otherwise)
-
-
-def _indented(renderable: RenderableType) -> RenderableType:
-    grid = Table.grid()
-    grid.add_column(width=3)
-    grid.add_column(overflow="fold")
-    grid.add_row("", renderable)
-    return grid
-
-
-def _table(*columns: str, right: bool = False) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
-    for number, column in enumerate(columns):
-        table.add_column(column, overflow="fold", justify="right" if right and number else "left")
-    return table
-
-
-def _json(body: Mapping[str, Any]) -> Text:
-    return Text(json.dumps(body, ensure_ascii=False), style="cyan")
-
-
 def main() -> int:
     """The command: 0 when everything is as it must be."""
     console = Console(file=sys.stdout, highlight=False)
@@ -405,6 +342,8 @@ def main() -> int:
     started = time.monotonic()
     try:
         settings = LocalSettings.from_environment()
+        if "GLACIATE_LOCAL_THAW_SECONDS" not in os.environ:
+            settings = replace(settings, thaw_seconds=_THAW_SECONDS)
         was_up = running_server(settings) is not None
     except (CloudFailed, SettingIsWrong) as failed:
         console.print(Text(f"The demo failed: {failed}", style="red"))
@@ -431,7 +370,12 @@ def main() -> int:
         return 1
     if running_server(settings) is not None:
         console.print(Text("The local cloud is still up; `make down` stops it."))
-    console.print(Text(f"Everything came back as it was, in {time.monotonic() - started:.0f} s.", style="bold green"))
+    console.print(
+        Text(
+            f"Everything came back as it was, but for the file damaged on purpose, in {time.monotonic() - started:.0f} s.",
+            style="bold green",
+        )
+    )
     return 0
 
 

@@ -44,6 +44,16 @@ class Place:
             sqs=session.client("sqs", endpoint_url=address, config=config),
         )
 
+    def client(self, service: str) -> Any:
+        """A client of boto3's for another service; whoever asks closes it."""
+        return boto3.client(  # type: ignore[call-overload]
+            service,
+            endpoint_url=self.local["aws_endpoint_url"],
+            region_name=self.local["region"],
+            aws_access_key_id=self.local["access_key_id"],
+            aws_secret_access_key=self.local["secret_access_key"],
+        )
+
     @classmethod
     def here(cls, settings: LocalSettings) -> "Place":
         """The local cloud of this folder.
