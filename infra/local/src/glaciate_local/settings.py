@@ -111,6 +111,11 @@ class LocalSettings:
         return ROOT / "build" / ".functions"
 
     @property
+    def bytecode(self) -> Path:
+        """What Python has compiled of the workers' folders, by folder, kept for the next start."""
+        return ROOT / "build" / ".bytecode"
+
+    @property
     def temporary(self) -> Path:
         """TMPDIR of the server and of everything it starts."""
         return self.directory / "tmp"
