@@ -1,7 +1,7 @@
 """Reading and deleting sources: in memory, and by obstore and boto3 over HTTP."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -13,6 +13,7 @@ import pytest
 
 from fakes.packer_world import FakeListing, FakeSources, World
 from glaciate.catalog import Skipped
+from glaciate.errors import Transient
 from glaciate.requests import Compression
 from glaciate_local.cloud import Server
 from packer import bootstrap
@@ -277,6 +278,32 @@ def test_a_file_that_vanished_before_its_tags_were_read_is_skipped_as_vanished(p
     (read,) = place.sources.read(place.bucket, files, compression=Compression.STORED, tagged=True)
 
     assert read == Skipped("a", "it vanished since it was listed")
+
+
+def test_tags_that_change_while_a_file_is_read_whose_etag_nobody_knows_are_read_again_later(place: Place) -> None:
+    if place.world is not None:
+        pytest.skip("the fake reads bytes and tags at once")
+    tag(place, "a", b"1", colour="blue")
+    (file,) = (replace(file, etag="") for file in place.listed())
+    seen = []
+
+    def rewrite(**_: Any) -> None:
+        seen.append("tags")
+        if len(seen) == 1:
+            tag(place, "a", b"2", colour="red")
+
+    assert tags_of(place.sources.describe(place.bucket, file, tagged=True)) == {"colour": "blue"}
+    place.s3.meta.events.register("after-call.s3.GetObjectTagging", rewrite)
+    for look in (
+        lambda: place.sources.describe(place.bucket, file, tagged=True),
+        lambda: list(place.sources.read(place.bucket, [file], compression=Compression.STORED, tagged=True)),
+    ):
+        seen.clear()
+        tag(place, "a", b"1", colour="blue")
+        with pytest.raises(Transient):
+            look()
+    (read,) = place.sources.read(place.bucket, [file], compression=Compression.STORED, tagged=True)
+    assert tags_of(read) == {"colour": "red"}
 
 
 def test_tags_are_those_of_the_version_that_was_read(place: Place) -> None:

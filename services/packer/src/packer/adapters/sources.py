@@ -212,6 +212,8 @@ class ObstoreSources:
     def _with_tags(self, bucket: str, file: SourceFile, about: Description, tags: FoundTags | None) -> Description:
         if tags is None:
             return about
+        if not (file.etag or about.version_id) and read_tags(self.s3, bucket, file.key) != tags:
+            raise Transient(f"{file.key} changed while its tags were read")  # no condition held bytes and tags together
         return replace(about, tags=tags_of_version(self.s3, bucket, file.key, tags, version_id=about.version_id))
 
     def _require_size(self, bucket: str, file: SourceFile, came: int) -> None:
