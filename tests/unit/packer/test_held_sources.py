@@ -324,8 +324,10 @@ def again(world: World, **order: object) -> None:
     drain(world)
 
 
-def test_files_that_another_job_holds_for_deletion_are_passed_over_by_the_next_one() -> None:
+@pytest.mark.parametrize("state", [HoldState.HELD, HoldState.DELETING])
+def test_files_that_another_job_is_to_delete_are_passed_over_by_the_next_one(state: HoldState) -> None:
     world = archived()
+    world.holds.rows[JOB] = replace(hold_of(world), state=state)
     world.put({"in/new": b"new"})
 
     again(world)
@@ -333,13 +335,15 @@ def test_files_that_another_job_holds_for_deletion_are_passed_over_by_the_next_o
     assert (world.jobs[LATER].already_archived, world.jobs[LATER].archived) == (8, 1)
 
 
-@pytest.mark.parametrize("why", ["kept", "archived by a job that keeps"])
+@pytest.mark.parametrize("why", ["kept", "archived by a job that keeps", "brought back after their deletion"])
 def test_files_that_nobody_else_will_delete_are_archived_by_the_job_that_is_to_delete_them(why: str) -> None:
     world = archived()
     if why == "kept":
         world.holds.keep(JOB, now=world.now)
-    else:
+    elif why == "archived by a job that keeps":
         world.holds.rows.clear()
+    else:
+        world.holds.rows[JOB] = replace(hold_of(world), state=HoldState.DELETED)
 
     again(world)
 

@@ -105,7 +105,7 @@ class Plan:
         def files_of(archive: EarlierArchive) -> Iterator[KnownFile]:
             if archive.job_id not in held:
                 hold = self.holds.find(archive.job_id)
-                held[archive.job_id] = hold is not None and hold.state is HoldState.HELD
+                held[archive.job_id] = hold is not None and hold.state in {HoldState.HELD, HoldState.DELETING}
             for file in self._files_of(archive):
                 yield file if held[archive.job_id] else file._replace(etag=_OF_NO_USE)
 
