@@ -11,12 +11,21 @@ from botocore.client import BaseClient
 from fakes.restore_world import World, restore_world
 from faults import tried
 from glaciate.contracts import read_body
-from glaciate.events import RestoreAccepted, RestoreCompleted
+from glaciate.events import RestoreAccepted, RestoreCompleted, RestoreExpiryApproached
 from glaciate.messages import COMMANDS, ThawFiles
 from glaciate.names import ArchiveId, RequestId
 from glaciate.parts import FileResult
 from glaciate.restores import PartState, RequestState
-from glaciate.tables import WAITING_LIST, WaiterRow
+from glaciate.tables import (
+    EXPIRING_LIST,
+    PART_PREFIX,
+    REQUEST_ITEM,
+    WAITING_LIST,
+    ExpiringRow,
+    PartRow,
+    RequestRow,
+    WaiterRow,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -134,8 +143,16 @@ class Trial:
         assert {entry["state"] for entry in requests} == {RequestState.COMPLETED}
         assert {entry["counts"]["restored"] for entry in requests} == {1}
         assert list(WaiterRow.listing.query(WAITING_LIST)) == []
+        self.check_nothing_is_kept_for_good([entry["request_id"] for entry in requests])
         begun = [event for event in world.s3.told if event["detail-type"] == "Object Restore Initiated"]
         assert [event["detail"]["object"]["key"] for event in begun] == [f"archives/demo/{self.archive}.zip"]
+
+    def check_nothing_is_kept_for_good(self, request_ids: list[RequestId]) -> None:
+        for request_id in request_ids:
+            request = RequestRow.get(request_id, REQUEST_ITEM)
+            parts = list(PartRow.query(request_id, PartRow.item.startswith(PART_PREFIX)))
+            assert request.expires_at > request.available_until
+            assert {part.expires_at for part in parts} == {request.expires_at}
 
 
 def run(world: World, executioner: Executioner, number: int, **strikes: int) -> Trial:
@@ -189,3 +206,31 @@ def test_a_death_of_the_sweeper_that_mends_a_lost_message_costs_time_and_nothing
         deaths += 1
 
     assert deaths >= 10
+
+
+@pytest.mark.slow
+def test_a_death_of_the_sweeper_that_reminds_costs_no_reminder(
+    world: World, executioner: Executioner, capsys: pytest.CaptureFixture[str]
+) -> None:
+    deaths = 0
+    while True:
+        trial = run(world, executioner, deaths)
+        [request_id] = {event.request_id for event in world.told() if isinstance(event, RestoreCompleted)}
+        expiry = RequestRow.get(request_id, REQUEST_ITEM).available_until
+        world.s3.advance(seconds=(expiry - world.s3.now).total_seconds() - 12 * 3600)
+
+        trial.survive(lambda: world.sweep(at_most=100), strikes_at=deaths)
+        world.sweep(at_most=100)
+
+        reminders = [event for event in world.told() if isinstance(event, RestoreExpiryApproached)]
+        assert {event.request_id for event in reminders} == {request_id}
+        assert len(reminders) <= 2  # told again where the sweeper died before it noted so: the notifier knows the fact
+        assert list(ExpiringRow.listing.query(EXPIRING_LIST)) == []
+        if not trial.died:
+            assert len(reminders) == 1
+            break
+        deaths += 1
+
+    with capsys.disabled():
+        print(f"\nremind: {deaths} deaths survived")  # noqa: T201 - the harness says how much it tried
+    assert deaths >= 4
