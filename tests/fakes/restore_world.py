@@ -15,6 +15,7 @@ from fakes.vault import SOURCE, VaultKit, make_tables
 from glaciate.contracts import Command, Contract, read_body
 from glaciate.errors import Transient
 from glaciate.events import EVENTS
+from glaciate.holds import DynamoHolds
 from glaciate.messages import COMMANDS, ThawFiles
 from glaciate.names import RequestId
 from glaciate.outbox import EventBridgeBus, SqsCommandQueue
@@ -22,6 +23,7 @@ from glaciate.projects import Project, ProjectsDocument
 from glaciate.requests import RestoreRequest
 from glaciate.restores import RestoreLedger, S3PartDocuments
 from restore_intake.adapters.index import DynamoIndex, S3Catalogs
+from restore_intake.adapters.jobs import DynamoDeletions
 from restore_intake.adapters.requests import DynamoRequests
 from restore_intake.adapters.vault import S3Vault
 from restore_intake.application.accepting import AcceptRestore, QuoteRestore
@@ -164,7 +166,10 @@ def restore_world() -> Iterator[World]:
         find = FindWanted(index, catalogs)
         vault = S3Vault(s3)
         projects = FixedProjects()
-        quote = QuoteRestore(projects, find, vault, s3.clock, "us-east-1", "123456789012", TOPIC, RESTORED_DAYS)
+        deletions = DynamoDeletions(DynamoHolds())
+        quote = QuoteRestore(
+            projects, find, vault, deletions, s3.clock, "us-east-1", "123456789012", TOPIC, RESTORED_DAYS
+        )
         close = CloseRequest(ledger, bus)
         end_cancelled = EndCancelled(requests, ledger, close)
         thaw = ThawPart(requests, ledger, vault, bus, close, s3.clock, LOOK_AFTER)

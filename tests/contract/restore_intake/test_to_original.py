@@ -1,5 +1,6 @@
 """`to: original`: who may, what is recorded, and what the status says."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -9,10 +10,15 @@ from fakes.strict_thaw import START
 from fakes.vault import SOURCE
 from glaciate.errors import Problem
 from glaciate.events import RestoreCompleted
-from glaciate.names import ArchiveId, RequestId
+from glaciate.holds import DynamoHolds
+from glaciate.jobs import JobOrder
+from glaciate.names import ArchiveId, ProjectName, RequestId, job_of
 from glaciate.parts import FileResult, WantedFile
+from glaciate.requests import Compression, StorageClass
 from glaciate.restores import PartState
+from glaciate.tables import JOB_ITEM, JobRow
 
+DEMO = ProjectName("demo")
 OTHER = "other-bucket"
 
 
@@ -147,6 +153,65 @@ def test_what_contradicts_itself_is_422(world: World, body: dict[str, Any], code
     problem = refused(world, filename="a.csv", **body)
 
     assert (problem.status, problem.code) == (422, code)
+
+
+def test_files_that_their_job_will_delete_again_are_409_until_they_are_kept(world: World) -> None:
+    archive = world.vault.put(0, ["a.csv"])
+    job_id = job_of(archive)
+    due_at = START + timedelta(days=30)
+    holds = DynamoHolds()
+    holds.hold(job_id, due_at=due_at)
+
+    held = [refused(world, to="original", **selection) for selection in ({"filename": "a.csv"}, {"prefix": "a"})]
+    beside = world.post(filename="a.csv")
+    holds.keep(job_id, now=START)
+    back = world.post(filename="a.csv", to="original")
+
+    assert {(problem.status, problem.code) for problem in held} == {(409, "DeletedAgain")}
+    assert f"job {job_id} on 2026-07-31" in held[0].message
+    assert {beside, back} == {
+        request.request_id for request in world.requests.page(DEMO, limit=9, before=None).requests
+    }
+
+
+@pytest.mark.parametrize(
+    ("disposition", "ended", "refuses"),
+    [("delete", False, True), ("keep", False, False), ("delete", True, False), ({"delete_after_days": 9}, False, True)],
+)
+def test_a_job_that_goes_on_and_will_delete_is_waited_for(
+    world: World, disposition: Any, *, ended: bool, refuses: bool
+) -> None:
+    job_id = job_of(world.vault.put(0, ["a.csv"]))
+    order = JobOrder(
+        project=DEMO,
+        bucket=SOURCE,
+        prefix="",
+        max_files=1,
+        max_bytes=1,
+        storage_class=StorageClass.DEEP_ARCHIVE,
+        output_prefix="archives/demo/",
+        disposition=disposition,
+        compression=Compression.FAST,
+        direct_threshold_bytes=1,
+    )
+    JobRow(
+        job_id,
+        JOB_ITEM,
+        state="PACKING",
+        project=DEMO,
+        bucket=SOURCE,
+        prefix="",
+        request=order.model_dump(mode="json"),
+        correlation_id="c",
+        topic_arn="t",
+        accepted_at=START,
+        finished_at=START if ended else None,
+    ).save()
+
+    if refuses:
+        assert "as it goes on" in refused(world, filename="a.csv", to="original").message
+    else:
+        assert world.post(filename="a.csv", to="original")
 
 
 def test_the_same_key_of_two_buckets_goes_back_to_both(world: World) -> None:

@@ -4,10 +4,12 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 
 from glaciate import aws, tables
+from glaciate.holds import DynamoHolds
 from glaciate.outbox import EventBridgeBus, SqsCommandQueue, SqsDeadLetters
 from glaciate.projects import SsmProjects
 from glaciate.restores import RestoreLedger, S3PartDocuments
 from restore_intake.adapters.index import DynamoIndex, S3Catalogs
+from restore_intake.adapters.jobs import DynamoDeletions
 from restore_intake.adapters.requests import DynamoRequests
 from restore_intake.adapters.vault import S3Vault
 from restore_intake.application.accepting import AcceptRestore, QuoteRestore
@@ -99,6 +101,7 @@ def quote_restore() -> QuoteRestore:
         _projects(),
         _find(here),
         S3Vault(aws.s3()),
+        DynamoDeletions(DynamoHolds()),
         utc_now,
         here.aws_region,
         here.account_id,

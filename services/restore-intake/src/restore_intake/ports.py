@@ -7,12 +7,12 @@ from typing import Protocol
 
 from glaciate.catalog import Catalog, CatalogHeader
 from glaciate.events import RestoreCompleted
-from glaciate.names import ArchiveId, ProjectName, RequestId
+from glaciate.names import ArchiveId, JobId, ProjectName, RequestId
 from glaciate.projects import ProjectsDocument
 from glaciate.requests import Tier
 from glaciate.restores import Part, PartState
 from restore_intake.domain.finding import ArchiveRange, FileVersion
-from restore_intake.domain.ordering import PlannedPart, Request
+from restore_intake.domain.ordering import Deletion, PlannedPart, Request
 from restore_intake.domain.thawing import Answer, ArchiveHead, Thaw
 
 Clock = Callable[[], datetime]
@@ -82,6 +82,13 @@ class Vault(Protocol):
         Raises:
             Transient: S3 has no capacity for it, or wants fewer requests.
         """
+
+
+class Deletions(Protocol):
+    """What archive jobs will still do to their sources."""
+
+    def ahead(self, job_id: JobId) -> Deletion | None:
+        """A deletion of a job's sources that is still to come, or goes on."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """Accepting a restore: check, find, quote, record, and let the thaw queue do the rest."""
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from typing import Any, Final
@@ -8,7 +9,7 @@ from glaciate.api import require_deployment
 from glaciate.costs import ArchiveToRead, RestoreEstimate, restore_estimate, tiers_of
 from glaciate.errors import Transient, conflict, not_found, unprocessable
 from glaciate.messages import ThawFiles
-from glaciate.names import ArchiveId, ProjectName, RequestId, new_request_id
+from glaciate.names import ArchiveId, ProjectName, RequestId, job_of, new_request_id
 from glaciate.outbox import CommandQueue
 from glaciate.requests import RestoreAnswer, RestoreRequest, StorageClass
 from glaciate.restores import PartDocuments, RequestState
@@ -17,7 +18,7 @@ from restore_intake.application.finding import FindWanted, Found
 from restore_intake.domain.finding import ArchiveRange, collisions, wanted_by_archive
 from restore_intake.domain.ordering import PlannedPart, Request, RestoreOrder, order
 from restore_intake.domain.thawing import ArchiveHead, known_class, thaw_days
-from restore_intake.ports import Clock, Projects, Requests, Vault
+from restore_intake.ports import Clock, Deletions, Projects, Requests, Vault
 
 MOST_ARCHIVES_READ: Final = 20  # of a prefix, while the caller waits
 MOST_MEMBERS_READ: Final = 100_000
@@ -52,6 +53,7 @@ class QuoteRestore:
     projects: Projects
     find: FindWanted
     vault: Vault
+    deletions: Deletions
     now: Clock
     region: str
     account_id: str
@@ -64,7 +66,7 @@ class QuoteRestore:
         Raises:
             Problem: 422 another deployment, or a tier that the archives' class has not; 404 unknown project or files;
                 403 a topic or bucket that the project may not use or restore to; 409 an ambiguous name, files that would land
-                on one another, or a cost above `max_cost_usd`.
+                on one another, files that their job would delete again, or a cost above `max_cost_usd`.
         """
         require_deployment(body, region=self.region, account=self.account_id)
         project = self.projects.load().require(body.project_name)
@@ -129,6 +131,7 @@ class QuoteRestore:
         _refuse_unknown_tier(wanted, {archive.storage_class for archive in archives})
         if wanted.to_original:
             wanted = wanted.model_copy(update={"buckets": tuple(sorted({file.bucket for file in found.versions}))})
+            self._refuse_deleted_again(file.archive_id for file in found.versions)
         return Quote(wanted, topic, found, self._estimate(wanted, archives), found.missing)
 
     def _estimate(self, wanted: RestoreOrder, archives: tuple[ArchiveToRead, ...]) -> RestoreEstimate:
@@ -153,7 +156,25 @@ class QuoteRestore:
         _refuse_unknown_tier(wanted, {archive.storage_class for archive in archives})
         if wanted.to_original:
             wanted = wanted.model_copy(update={"buckets": tuple(buckets)})
+            self._refuse_deleted_again(archive.archive_id for archive in ranges)
         return Quote(wanted, topic, None, self._estimate(wanted, archives))
+
+    def _refuse_deleted_again(self, archives: Iterable[ArchiveId]) -> None:
+        """Their job deletes sources that are what it archived, and that is what comes back."""
+        jobs = sorted({job_of(archive_id) for archive_id in archives})
+        ahead = [deletion for job_id in jobs if (deletion := self.deletions.ahead(job_id)) is not None]
+        if ahead:
+            jobs_and_days = "; ".join(
+                f"job {deletion.job_id} {f'on {deletion.due_at:%Y-%m-%d}' if deletion.due_at else 'as it goes on'}"
+                for deletion in ahead[:20]
+            )
+            way_out = "keep them first (POST /archive/{job_id}/keep), or wait for the end"
+            message = f"files that go back would be deleted again, by {jobs_and_days}: {way_out}"
+            details = [
+                {"job_id": deletion.job_id, "due_at": deletion.due_at.isoformat() if deletion.due_at else None}
+                for deletion in ahead[:20]
+            ]
+            raise conflict("DeletedAgain", message, {"deletions": details})
 
     def _archives(self, wanted: RestoreOrder, found: Found) -> tuple[ArchiveToRead, ...]:
         parts = wanted_by_archive(found.versions, wanted.want)

@@ -131,6 +131,14 @@ def as_utc(moment: datetime) -> datetime:
 
 
 @dataclass(frozen=True, slots=True)
+class Deletion:
+    """A job will delete its sources, where they still are what it archived; when, if that is known."""
+
+    job_id: JobId
+    due_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class PlannedPart:
     """What a request wants of one archive, before it is recorded."""
 
