@@ -165,11 +165,15 @@ def archive(
 )
 @project_option
 @click.option("--prefix", help="Every file under a prefix, instead of names.")
+@click.option("--glob", help="Every file that matches, such as '2025/*/report-?.csv', instead of names.")
+@click.option("--archive", "archive_id", metavar="ARCHIVE", help="Everything in an archive, instead of names.")
+@click.option("--job", "job_id", metavar="JOB", help="Everything that a job archived, instead of names.")
+@click.option("--all-versions", is_flag=True, help="Every version, each under a name that says which.")
 @click.option("--bucket", "bucket_name", help="Only files that came from this bucket.")
 @click.option(
     "--tier", type=click.Choice(_TIERS, case_sensitive=False), help="How fast S3 thaws; Standard unless given."
 )
-@click.option("--days", type=click.IntRange(min=1), help="How long the restored copies stay; 3 unless given.")
+@click.option("--days", type=click.IntRange(min=1), help="How long the archives' readable copies stay; 3 unless given.")
 @click.option(
     "--to", "destination_prefix", metavar="PREFIX", help="Where in the restore bucket; else PROJECT/REQUEST/."
 )
@@ -196,6 +200,7 @@ def restore(
     project: str | None,
     tier: str | None,
     as_of: datetime | None,
+    all_versions: bool,
     to_original: bool,
     overwrite: bool,
     allow_missing: bool,
@@ -206,10 +211,11 @@ def restore(
     idempotency_key: str,
     **fields: Any,
 ) -> Exit:
-    """Bring files back by NAME (a bare file name or a full key, as many as you like), or all under a --prefix."""
+    """Bring files back by NAME (a bare file name or a full key, as many as you like), or all that an option names."""
     listed = (*names, *_lines(names_from)) if names_from else names
-    if bool(listed) == (fields["prefix"] is not None):
-        msg = "give either names or --prefix"
+    others = [name for name in ("prefix", "glob", "archive_id", "job_id") if fields[name] is not None]
+    if bool(listed) + len(others) != 1:
+        msg = "give either names or one of --prefix, --glob, --archive and --job"
         raise click.UsageError(msg)
     api, project_name = invocation.api_and_project(project)
     body = {
@@ -217,6 +223,7 @@ def restore(
         "filename": listed,
         "retrieval_tier": tier,
         "as_of": as_of.isoformat() if as_of else None,
+        "versions": "all" if all_versions else None,
         "to": "original" if to_original else None,
         "overwrite": overwrite or None,
         "allow_missing": allow_missing or None,
@@ -323,14 +330,18 @@ def requests(invocation: Invocation, *, project: str | None, limit: int) -> Exit
 @click.option("--name", help="Every file of this bare name.")
 @click.option("--prefix", help="Every file under this prefix.")
 @click.option("--glob", help="Every file that matches, such as '2025/*/report-?.csv'.")
+@click.option("--archive", "archive_id", metavar="ARCHIVE", help="Every file in this archive.")
+@click.option("--job", "job_id", metavar="JOB", help="Every file that this job archived.")
 @click.option("--bucket", "bucket_name", help="Only files that came from this bucket.")
 @_limit_option
 @glaciate_command
 def files(invocation: Invocation, *, project: str | None, limit: int, **query: str | None) -> Exit:
     """Find archived files, with their versions and where each is."""
-    chosen = [name for name in ("key", "name", "prefix", "glob") if query[name] is not None]
+    ways = ("key", "name", "prefix", "glob", "archive_id", "job_id")
+    chosen = [name for name in ways if query[name] is not None]
     if len(chosen) > 1:
-        msg = f"give one of --key, --name, --prefix and --glob, not {' and '.join(f'--{name}' for name in chosen)}"
+        given = " and ".join(f"--{name.removesuffix('_id')}" for name in chosen)
+        msg = f"give one of --key, --name, --prefix, --glob, --archive and --job, not {given}"
         raise click.UsageError(msg)
     if not chosen:
         query["prefix"] = ""

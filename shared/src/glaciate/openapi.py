@@ -34,7 +34,18 @@ _PAGING: Final = ("next_token", "limit")
 _POST_PROBLEMS: Final = (400, 403, 404, 409, 413, 422, 429)
 _JOB: Final = (*_PAGING, "archives_token")
 _LIST: Final = ("project_name", *_PAGING)
-_FIND: Final = ("project_name", "key", "name", "prefix", "glob", "bucket_name", *_PAGING)
+_FIND: Final = (
+    "project_name",
+    "filename",
+    "key",
+    "name",
+    "prefix",
+    "glob",
+    "archive_id",
+    "job_id",
+    "bucket_name",
+    *_PAGING,
+)
 
 CALLS: Final[tuple[Call, ...]] = (
     Call(

@@ -20,6 +20,8 @@ from glaciate.names import CATALOGS_PREFIX
 
 MAX_NAMES_PER_REQUEST = 1000
 MAX_KEY_BYTES = 1024  # S3's limit of a key
+ARCHIVE_ID = r"^[0-9a-z]{16}$"
+JOB_ID = r"^[0-9a-z]{12}$"
 
 ProjectField = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,19}$")]
 BucketField = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
@@ -173,7 +175,8 @@ class ArchiveRequest(BaseModel):
     dry_run: bool = False
 
 
-def _split_names(value: object) -> object:
+def split_names(value: object) -> object:
+    """Names in one text, with commas between; anything else as it is."""
     if isinstance(value, str):
         return tuple(name for name in (part.strip() for part in value.split(",")) if name)
     return value
@@ -181,7 +184,7 @@ def _split_names(value: object) -> object:
 
 Names = Annotated[
     tuple[Annotated[str, StringConstraints(min_length=1, max_length=1024)], ...],
-    BeforeValidator(_split_names),
+    BeforeValidator(split_names),
     Field(max_length=MAX_NAMES_PER_REQUEST),
     WithJsonSchema(
         {
@@ -216,8 +219,8 @@ class RestoreRequest(BaseModel):
         max_length=1024,
         description="of full keys; `*` crosses folders, `?`, `[a-z]`, `[!a]`",
     )
-    archive_id: str | None = Field(default=None, pattern=r"^[0-9a-z]{16}$", description="everything in this archive")
-    job_id: str | None = Field(default=None, pattern=r"^[0-9a-z]{12}$", description="everything this job archived")
+    archive_id: str | None = Field(default=None, pattern=ARCHIVE_ID, description="everything in this archive")
+    job_id: str | None = Field(default=None, pattern=JOB_ID, description="everything this job archived")
     bucket_name: BucketField | None = Field(default=None, description="only files that came from this bucket")
     versions: Literal["newest", "all"] = Field(
         default="newest", description="all: every version up to as_of, each under a name that says which"
@@ -227,7 +230,10 @@ class RestoreRequest(BaseModel):
     region: str | None = None
     account: AccountField | None = None
     as_of: Moment | None = None
-    days: Days = Field(default=3, description="how long the thawed and the restored copies stay")
+    days: Days = Field(
+        default=3,
+        description="how long the archives' readable copies stay (at least 3); restored files stay as the status says",
+    )
     destination_prefix: OutputPrefix = ""
     to: Literal["restore_bucket", "original"] = Field(
         default="restore_bucket",

@@ -4,12 +4,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from botocore.client import BaseClient
 
 from fakes.restore_world import World
 from fakes.vault import JOB, PROJECT, SEALED_AT, SOURCE
 from glaciate.errors import Problem
-from glaciate.names import JobId, ProjectName, RequestId
+from glaciate.names import ArchiveId, JobId, ProjectName, RequestId, job_of
 from glaciate.parts import WantedFile
+from glaciate.tables import ArchiveRow, archive_hash_key, archive_range_key
 from restore_intake.domain.queries import FilesQuery, read_query
 
 OTHER = "other-bucket"
@@ -20,8 +22,9 @@ def wanted(world: World, request_id: RequestId) -> dict[str, tuple[WantedFile, .
     return {part.archive_id: world.ledger.documents.wanted(request_id, part.archive_id) for part in parts}
 
 
-def search(world: World, **query: str) -> dict[str, Any]:
-    return world.list_files(read_query(FilesQuery, {"project_name": "demo", **query}))
+def search(world: World, **query: str | list[str]) -> dict[str, Any]:
+    given = {name: [value] if isinstance(value, str) else value for name, value in query.items()}
+    return world.list_files(read_query(FilesQuery, {"project_name": ["demo"], **given}))
 
 
 def keys(answer: dict[str, Any]) -> list[str]:
@@ -340,6 +343,55 @@ def test_a_search_by_glob_lists_the_matches_alone(world: World) -> None:
     assert keys(search(world, glob="2025/*/report-?.csv")) == ["2025/q1/report-1.csv", "2025/q2/report-2.csv"]
 
 
+@pytest.mark.parametrize("filename", ["b.csv, in/a.csv,nowhere.csv", ["b.csv", "in/a.csv", "nowhere.csv"]])
+def test_a_search_takes_names_and_keys_as_a_restore_does(world: World, filename: str | list[str]) -> None:
+    world.vault.put(0, ["in/a.csv", "in/b.csv", "other/b.csv", "out/a.csv"])
+
+    answer = search(world, filename=filename)
+
+    assert keys(answer) == ["in/b.csv", "other/b.csv", "in/a.csv"]
+
+
+def test_a_name_with_a_comma_is_searched_for_beside_another(world: World) -> None:
+    world.vault.put(0, ["a,b.csv", "c.csv"])
+
+    assert keys(search(world, filename=["a,b.csv", "c.csv"])) == ["a,b.csv", "c.csv"]
+
+
+def test_a_search_for_many_names_is_paged_and_complete(world: World) -> None:
+    for number in range(3):
+        world.vault.put(number, ["in/a.csv", f"{number}/b.csv"])
+    found, token, pages = [], None, 0
+
+    while pages == 0 or token:
+        answer = search(world, filename="b.csv,in/a.csv,c.csv", limit="2", **({"next_token": token} if token else {}))
+        found += keys(answer)
+        token = answer["next_token"]
+        pages += 1
+
+    assert found == ["0/b.csv", "1/b.csv", "2/b.csv", "in/a.csv", "in/a.csv", "in/a.csv"]
+    assert pages <= 4
+
+
+def test_a_page_asks_for_a_bounded_number_of_names(world: World) -> None:
+    world.vault.put(0, ["in/last.csv"])
+    names = [f"in/{number}" for number in range(150)]
+
+    first = search(world, filename=[*names, "in/last.csv"])
+    second = search(world, filename=[*names, "in/last.csv"], next_token=first["next_token"])
+
+    assert (first["files"], keys(second), second["next_token"]) == ([], ["in/last.csv"], None)
+
+
+def test_a_search_lists_a_whole_archive_or_job(world: World) -> None:
+    archive = world.vault.put(0, ["in/a.csv", "in/c.csv"])
+    world.vault.put(1, ["in/b.csv"])
+
+    assert keys(search(world, archive_id=archive)) == ["in/a.csv", "in/c.csv"]
+    assert keys(search(world, job_id=job_of(archive))) == ["in/a.csv", "in/b.csv", "in/c.csv"]
+    assert keys(search(world, job_id="0" * 12)) == []
+
+
 def test_a_search_may_be_held_to_a_bucket(world: World) -> None:
     world.vault.put(0, ["d/a"], bucket=OTHER)
     world.vault.put(1, ["d/a"], bucket=SOURCE)
@@ -360,6 +412,45 @@ def test_the_first_page_of_a_large_project_reads_a_bounded_few_objects(world: Wo
     assert len(world.s3.asked) <= 10
 
 
+def test_the_first_page_of_a_million_files_takes_a_bounded_few_queries(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """1,000 archives of 1,000 files; of the archives, only those of the first page need be there to be read."""
+    first = world.vault.put(0, [f"000/{file:04}" for file in range(1000)])
+    [row] = ArchiveRow.query(archive_hash_key("demo", SOURCE))
+    with ArchiveRow.batch_write() as batch:
+        for number in range(1, 1000):
+            archive_id = ArchiveId(f"{first[:12]}{number:04}")
+            first_key = f"{number:03}/0000"
+            changes = {
+                "archive_id": archive_id,
+                "first_key": first_key,
+                "last_key": f"{number:03}/0999",
+                "range_id": archive_range_key(first_key, archive_id),
+            }
+            batch.save(ArchiveRow(**row.attribute_values | changes))
+    asked: list[str] = []
+    call = BaseClient._make_api_call  # type: ignore[attr-defined]
+    monkeypatch.setattr(
+        BaseClient,
+        "_make_api_call",
+        lambda client, operation, arguments: asked.append(operation) or call(client, operation, arguments),
+    )
+    world.s3.asked.clear()
+
+    by_prefix = search(world, prefix="", limit="100")
+    by_glob = search(world, glob="00?/00*", limit="10")
+    by_key = search(world, key="000/0007")
+    by_name = search(world, name="0007", limit="10")
+
+    assert [len(answer["files"]) for answer in (by_prefix, by_glob, by_key, by_name)] == [100, 10, 1, 1]
+    assert by_prefix["next_token"]
+    queries = [operation for operation in asked if operation in {"Query", "Scan"}]
+    assert queries.count("Scan") == 0
+    assert len(queries) <= 2 * 4  # two buckets, each by prefix and by glob; one or two by key; one by name
+    assert len(world.s3.asked) <= 12  # catalogs, headers and HEADs of four pages
+
+
 def test_a_search_tells_what_is_readable_now_and_until_when(world: World) -> None:
     world.vault.put(0, ["a.csv"])
     before = search(world, key="a.csv")["files"][0]
@@ -374,7 +465,7 @@ def test_a_search_tells_what_is_readable_now_and_until_when(world: World) -> Non
 
 
 def test_nothing_found_is_an_empty_page(world: World) -> None:
-    for query in ({"key": "x"}, {"name": "x"}, {"prefix": "x"}, {"glob": "x*"}):
+    for query in ({"key": "x"}, {"name": "x"}, {"prefix": "x"}, {"glob": "x*"}, {"filename": "x,y/z"}):
         assert search(world, **query) == {"files": [], "next_token": None}
 
 

@@ -39,6 +39,22 @@ def test_names_go_as_a_list_so_that_a_comma_in_a_name_stays_one(glaciate: Glacia
     ]
 
 
+def test_everything_of_an_archive_job_or_glob_can_be_restored(glaciate: Glaciate, api: FakeGlaciateHttp) -> None:
+    api.on("POST /restore", ACCEPTED, ACCEPTED, ACCEPTED)
+
+    glaciate("restore", "--archive", "0123456789abcdef", "--all-versions")
+    glaciate("restore", "--job", "0123456789ab")
+    glaciate("restore", "--glob", "in/*.csv")
+    both = glaciate("restore", "--glob", "in/*.csv", "--job", "0123456789ab")
+
+    assert [{**body, "project_name": None} for body in api.bodies("POST /restore")] == [
+        {"project_name": None, "archive_id": "0123456789abcdef", "versions": "all"},
+        {"project_name": None, "job_id": "0123456789ab"},
+        {"project_name": None, "glob": "in/*.csv"},
+    ]
+    assert both.exit_code == 2
+
+
 def test_files_can_go_back_to_where_they_came_from(glaciate: Glaciate, api: FakeGlaciateHttp) -> None:
     api.on("POST /restore", ACCEPTED)
 

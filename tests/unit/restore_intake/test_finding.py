@@ -157,14 +157,14 @@ def test_the_search_starts_at_what_every_match_begins_with(glob: str, prefix: st
 def test_a_token_says_where_the_next_page_begins() -> None:
     token = write_place("bucket", "a/ü b.csv")
 
-    query = read_query(FilesQuery, {"project_name": "demo", "prefix": "", "next_token": token})
+    query = read_query(FilesQuery, {"project_name": ["demo"], "prefix": [""], "next_token": [token]})
 
     assert query.place() == ("bucket", "a/ü b.csv")
 
 
 @pytest.mark.parametrize("token", ["!", "eA", "8J-Y"])
 def test_a_token_of_somebody_elses_is_refused(token: str) -> None:
-    query = read_query(FilesQuery, {"project_name": "demo", "prefix": "", "next_token": token})
+    query = read_query(FilesQuery, {"project_name": ["demo"], "prefix": [""], "next_token": [token]})
 
     with pytest.raises(Problem, match="next_token"):
         query.place()

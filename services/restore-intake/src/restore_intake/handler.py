@@ -45,7 +45,7 @@ def restore() -> Response[str]:
 @app.get("/restore/<request_id>")
 def request(request_id: str) -> Response[str]:
     """Says how a restore stands, file by file."""
-    query = read_query(PageQuery, app.current_event.query_string_parameters)
+    query = read_query(PageQuery, app.current_event.multi_value_query_string_parameters)
     status = bootstrap.describe_restore()(RequestId(request_id), limit=query.limit, token=query.next_token)
     return json_response(HTTPStatus.OK, status)
 
@@ -53,7 +53,7 @@ def request(request_id: str) -> Response[str]:
 @app.get("/restore")
 def requests() -> Response[str]:
     """Lists a project's restores."""
-    query = read_query(ListQuery, app.current_event.query_string_parameters)
+    query = read_query(ListQuery, app.current_event.multi_value_query_string_parameters)
     listed = bootstrap.list_restores()(query.project_name, limit=query.limit, token=query.next_token)
     return json_response(HTTPStatus.OK, listed)
 
@@ -67,7 +67,7 @@ def cancel(request_id: str) -> Response[str]:
 @app.get("/files")
 def files() -> Response[str]:
     """Finds archived files."""
-    query = read_query(FilesQuery, app.current_event.query_string_parameters)
+    query = read_query(FilesQuery, app.current_event.multi_value_query_string_parameters)
     return json_response(HTTPStatus.OK, bootstrap.list_files()(query))
 
 

@@ -10,11 +10,12 @@ from glaciate.catalog import CatalogHeader
 from glaciate.errors import unprocessable
 from glaciate.names import ProjectName
 from restore_intake.domain.finding import ArchiveRange, FileVersion
-from restore_intake.domain.queries import FilesQuery, write_place
+from restore_intake.domain.queries import FilesQuery, read_offset, write_place
 from restore_intake.domain.thawing import ArchiveHead, Copy, copy_of
 from restore_intake.ports import Catalogs, Clock, Index, Projects, Vault
 
 MOST_CATALOGS_A_PAGE: Final = 100
+MOST_NAMES_A_PAGE: Final = 100  # each is a query
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,17 @@ class Entry:
 
     version: FileVersion
     etag: str | None = None
+
+
+_Page = tuple[list[Entry], str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Scope:
+    """Whose files, of which buckets."""
+
+    project: ProjectName
+    buckets: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,44 +58,56 @@ class ListFiles:
         if query.bucket_name is not None:
             project.require_bucket(query.bucket_name)
         buckets = (query.bucket_name,) if query.bucket_name is not None else tuple(sorted(project.source_buckets))
-        name = ProjectName(project.name)
-        if query.key is not None:
-            page, token = self._by_key(name, buckets, query)
-        elif query.name is not None:
-            page, token = self._by_name(name, buckets, query)
-        else:
-            page, token = self._by_prefix(name, buckets, query)
+        page, token = self._page(_Scope(ProjectName(project.name), buckets), query)
         return {"files": self._describe(page), "next_token": token}
 
-    def _by_key(
-        self, project: ProjectName, buckets: tuple[str, ...], query: FilesQuery
-    ) -> tuple[list[Entry], str | None]:
-        start = query.offset()
-        versions = (version for bucket in buckets for version in self.index.versions(project, bucket, query.key or ""))
-        found = list(islice(versions, start, start + query.limit + 1))
-        token = str(start + query.limit) if len(found) > query.limit else None
-        return [Entry(version) for version in found[: query.limit]], token
+    def _page(self, scope: "_Scope", query: FilesQuery) -> "_Page":
+        if query.filename is not None:
+            return self._by_filenames(scope, query)
+        if query.key is not None:
+            return self._by_key(scope, query.key, limit=query.limit, token=query.next_token)
+        if query.name is not None:
+            return self._by_name(scope, query.name, limit=query.limit, token=query.next_token)
+        return self._by_prefix(scope, query)
 
-    def _by_name(
-        self, project: ProjectName, buckets: tuple[str, ...], query: FilesQuery
-    ) -> tuple[list[Entry], str | None]:
-        found, token = self.index.named_page(project, query.name or "", limit=query.limit, token=query.next_token)
-        return _in_order(Entry(version) for version in found if version.bucket in buckets), token
+    def _by_filenames(self, scope: "_Scope", query: FilesQuery) -> "_Page":
+        """Name after name, as they were given: with a slash a key, else a bare name. A page asks for so many names at the most."""
+        names = query.filename or ()
+        first, token = query.name_and_token()
+        entries: list[Entry] = []
+        for number in range(first, len(names)):
+            if number - first == MOST_NAMES_A_PAGE or len(entries) >= query.limit:
+                return entries, str(number)
+            find = self._by_key if "/" in names[number] else self._by_name
+            found, token = find(scope, names[number], limit=query.limit - len(entries), token=token)
+            entries += found
+            if token is not None:
+                return entries, f"{number}:{token}"
+        return entries, None
 
-    def _by_prefix(
-        self, project: ProjectName, buckets: tuple[str, ...], query: FilesQuery
-    ) -> tuple[list[Entry], str | None]:
+    def _by_key(self, scope: "_Scope", key: str, *, limit: int, token: str | None) -> "_Page":
+        start = read_offset(token)
+        versions = (version for bucket in scope.buckets for version in self.index.versions(scope.project, bucket, key))
+        found = list(islice(versions, start, start + limit + 1))
+        further = str(start + limit) if len(found) > limit else None
+        return [Entry(version) for version in found[:limit]], further
+
+    def _by_name(self, scope: "_Scope", name: str, *, limit: int, token: str | None) -> "_Page":
+        found, further = self.index.named_page(scope.project, name, limit=limit, token=token)
+        return _in_order(Entry(version) for version in found if version.bucket in scope.buckets), further
+
+    def _by_prefix(self, scope: "_Scope", query: FilesQuery) -> "_Page":
         """Reads catalogs in order of their first keys; a key is listed once no archive that may hold it is unread."""
         start_bucket, start_key = query.place()
         entries: list[Entry] = []
         left = MOST_CATALOGS_A_PAGE
-        for bucket in buckets:
+        for bucket in scope.buckets:
             if bucket < start_bucket:
                 continue
             start = start_key if bucket == start_bucket else ""
             held: list[Entry] = []
-            for archive in self.index.ranges(project, bucket, query.literal_prefix):
-                if archive.last_key < start:
+            for archive in self.index.ranges(scope.project, bucket, query.literal_prefix):
+                if archive.last_key < start or not query.reads(archive.archive_id):
                     continue
                 entries += _in_order(entry for entry in held if entry.version.key < archive.first_key)
                 held = [entry for entry in held if entry.version.key >= archive.first_key]

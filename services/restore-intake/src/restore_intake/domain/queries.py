@@ -1,15 +1,17 @@
 """The query strings of the calls that list, and their page tokens."""
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from glaciate.errors import invalid
-from glaciate.requests import BucketField, ProjectField
+from glaciate.names import ArchiveId, job_of
+from glaciate.requests import ARCHIVE_ID, JOB_ID, MAX_NAMES_PER_REQUEST, BucketField, ProjectField, split_names
 from restore_intake.domain.globs import glob_matches, literal_prefix
 
+_LISTS: Final = frozenset({"filename"})
 _NOT_OURS: Final = "next_token is not one that this call gave"
 Query = TypeVar("Query", bound=BaseModel)
 
@@ -34,40 +36,51 @@ class FilesQuery(PageQuery):
     """`GET /files`: which files."""
 
     project_name: ProjectField
+    filename: tuple[str, ...] | None = Field(default=None, min_length=1, max_length=MAX_NAMES_PER_REQUEST)
     key: str | None = Field(default=None, min_length=1, max_length=1024)
     name: str | None = Field(default=None, min_length=1, max_length=1024)
     prefix: str | None = Field(default=None, max_length=1024)
     glob: str | None = Field(default=None, min_length=1, max_length=1024)
+    archive_id: str | None = Field(default=None, pattern=ARCHIVE_ID)
+    job_id: str | None = Field(default=None, pattern=JOB_ID)
     bucket_name: BucketField | None = None
+
+    @field_validator("filename", mode="before")
+    @classmethod
+    def _names(cls, value: object) -> object:
+        """As `POST /restore` takes them: one is split at its commas, several are taken as they are."""
+        names = split_names(value[0]) if isinstance(value, tuple) and len(value) == 1 else value
+        return tuple(dict.fromkeys(names)) if isinstance(names, tuple) else names
 
     @model_validator(mode="after")
     def _one_way(self) -> "FilesQuery":
-        ways = [way for way in (self.key, self.name, self.prefix, self.glob) if way is not None]
-        if len(ways) != 1:
-            msg = "give exactly one of key, name, prefix and glob"
+        ways = [self.filename, self.key, self.name, self.prefix, self.glob, self.archive_id, self.job_id]
+        if sum(way is not None for way in ways) != 1:
+            msg = "give exactly one of filename, key, name, prefix, glob, archive_id and job_id"
             raise ValueError(msg)
         return self
 
     @property
     def literal_prefix(self) -> str:
         """What every matching key begins with."""
-        return self.prefix if self.prefix is not None else literal_prefix(self.glob or "")
+        return literal_prefix(self.glob) if self.glob is not None else self.prefix or ""
 
     def matches(self, key: str) -> bool:
         """Whether a key is one of those asked for."""
-        return key.startswith(self.prefix) if self.prefix is not None else glob_matches(self.glob or "", key)
+        return glob_matches(self.glob, key) if self.glob is not None else key.startswith(self.prefix or "")
 
-    def offset(self) -> int:
-        """Where the page begins, where pages are counted.
+    def reads(self, archive_id: ArchiveId) -> bool:
+        """Whether an archive is one to look into."""
+        return self.archive_id in {None, archive_id} and self.job_id in {None, job_of(archive_id)}
+
+    def name_and_token(self) -> tuple[int, str | None]:
+        """Which of the names the page begins with, and where within it.
 
         Raises:
             Problem: 400.
         """
-        if self.next_token is None:
-            return 0
-        if not self.next_token.isdecimal() or len(self.next_token) > 9:
-            raise invalid(_NOT_OURS)
-        return int(self.next_token)
+        number, _colon, token = (self.next_token or "0").partition(":")
+        return read_offset(number), token or None
 
     def place(self) -> tuple[str, str]:
         """Where the page begins, where pages are found by their first key: bucket and key.
@@ -86,19 +99,35 @@ class FilesQuery(PageQuery):
         return bucket, key
 
 
+def read_offset(token: str | None) -> int:
+    """Where a page begins, where pages are counted.
+
+    Raises:
+        Problem: 400.
+    """
+    if token is None:
+        return 0
+    if not token.isdecimal() or len(token) > 9:
+        raise invalid(_NOT_OURS)
+    return int(token)
+
+
 def write_place(bucket: str, key: str) -> str:
     """The token of a page that begins at a key."""
     return base64.urlsafe_b64encode(f"{bucket}/{key}".encode()).decode()
 
 
-def read_query(model: type[Query], parameters: Mapping[str, str] | None) -> Query:
-    """A query string as a model.
+def read_query(model: type[Query], parameters: Mapping[str, Sequence[str]] | None) -> Query:
+    """A query string as a model; of a parameter that is given several times, all are taken where the model lists them, else the last.
 
     Raises:
         Problem: 400; its details list each parameter that does not fit, with the reason.
     """
     try:
-        return model.model_validate(dict(parameters or {}))
+        values = {
+            name: tuple(given) if name in _LISTS else given[-1] for name, given in (parameters or {}).items() if given
+        }
+        return model.model_validate(values)
     except ValidationError as error:
         fields = [
             {"field": ".".join(str(part) for part in found["loc"]) or "query", "reason": found["msg"]}
