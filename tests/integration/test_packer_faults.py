@@ -1,11 +1,14 @@
 """Never lose a file, proven: real workers against a local cloud, each with one accident, and what is left in the end."""
 
+import csv
+import io
 import json
 import random
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from hashlib import md5
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -13,6 +16,7 @@ from typing import Any
 import pytest
 
 from faults import tried
+from glaciate.manifests import SourceList
 from glaciate.names import JobId
 from glaciate.requests import DeleteAfterDays, Disposition, StorageClass
 from glaciate_local.cloud import Server
@@ -78,6 +82,38 @@ def prepared(server: Server) -> tuple[PackerCloud, JobId]:
     return packer, job_id
 
 
+def prepared_with_manifest(server: Server) -> tuple[PackerCloud, JobId]:
+    """The same files, named by a CSV in no order, one of them twice, every other without its ETag."""
+    packer = PackerCloud(server)
+    packer.put(FILES | BIG)
+    rows: list[list[object]] = [
+        [packer.source, key, len(body), md5(body, usedforsecurity=False).hexdigest() if place % 2 else ""]
+        for place, (key, body) in enumerate(sorted((FILES | BIG).items(), reverse=True))
+    ]
+    text = io.StringIO(newline="")
+    csv.writer(text).writerows([*rows, rows[0]])
+    etag = packer.s3.put_object(Bucket=packer.work, Key="list.csv", Body=text.getvalue().encode())["ETag"]
+    job_id = packer.accept(
+        "in/",
+        max_files=4,
+        disposition=Disposition.DELETE,
+        direct_threshold_bytes=4000,
+        storage_class=StorageClass.STANDARD,  # readable at once
+        source=SourceList(kind="csv", bucket=packer.work, key="list.csv", etag=etag),
+    )
+    return packer, job_id
+
+
+@pytest.fixture(scope="module")
+def manifest_calls(server: Server, workers: Workers) -> list[str]:
+    """Every call to AWS of planning from a manifest, until the first archive is claimed."""
+    packer, job_id = prepared_with_manifest(server)
+    answer = workers.run(packer)
+    assert_all_is_archived(packer, job_id)
+    labels: list[str] = answer["calls"]
+    return labels[: labels.index("S3.ListMultipartUploads#1")]
+
+
 @pytest.fixture(scope="module")
 def calls(server: Server, workers: Workers) -> list[str]:
     """Every call to AWS of a job without an accident, in order."""
@@ -132,8 +168,14 @@ def first_of_each_kind(calls: list[str]) -> list[str]:
     return sorted(label for label in calls if label.endswith("#1"))
 
 
-def endure(server: Server, workers: Workers, at: str, accident: str) -> None:
-    packer, job_id = prepared(server)
+def endure(
+    server: Server,
+    workers: Workers,
+    at: str,
+    accident: str,
+    prepare: Callable[[Server], tuple[PackerCloud, JobId]] = prepared,
+) -> None:
+    packer, job_id = prepare(server)
 
     workers.run(packer, at, accident)
     workers.run(packer)
@@ -151,6 +193,43 @@ def test_a_worker_killed_after_each_kind_of_call_loses_nothing(
 ) -> None:
     for label in last_of_each_kind(calls):
         endure(server, workers, f"after {label}", "kill")
+
+
+@pytest.mark.timeout(1200)
+def test_a_planner_killed_after_each_kind_of_call_while_it_reads_a_manifest_loses_nothing(
+    server: Server, workers: Workers, manifest_calls: list[str]
+) -> None:
+    for label in last_of_each_kind(manifest_calls):
+        endure(server, workers, f"after {label}", "kill", prepared_with_manifest)
+
+
+@pytest.mark.timeout(1200)
+def test_each_kind_of_call_may_fail_once_while_a_manifest_is_read(
+    server: Server, workers: Workers, manifest_calls: list[str]
+) -> None:
+    for label, error in zip(first_of_each_kind(manifest_calls), cycle(ERRORS), strict=False):
+        endure(server, workers, f"instead of {label}", error, prepared_with_manifest)
+
+
+@pytest.mark.very_slow
+@pytest.mark.timeout(1200)
+def test_a_planner_killed_after_any_call_while_it_reads_a_manifest_loses_nothing(
+    server: Server, workers: Workers, manifest_calls: list[str]
+) -> None:
+    assert {"S3.GetObject", "S3.PutObject", "DynamoDB.TransactWriteItems"} <= {
+        label.partition("#")[0] for label in manifest_calls
+    }
+    for label in manifest_calls:
+        endure(server, workers, f"after {label}", "kill", prepared_with_manifest)
+
+
+@pytest.mark.very_slow
+@pytest.mark.timeout(1200)
+def test_any_call_may_fail_once_while_a_manifest_is_read(
+    server: Server, workers: Workers, manifest_calls: list[str]
+) -> None:
+    for label, error in zip(manifest_calls, cycle(ERRORS), strict=False):
+        endure(server, workers, f"instead of {label}", error, prepared_with_manifest)
 
 
 @pytest.mark.very_slow

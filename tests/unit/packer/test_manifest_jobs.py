@@ -196,6 +196,15 @@ def test_two_planners_at_once_plan_the_same() -> None:
         assert_all_is_archived(world)
 
 
+def test_a_slower_planner_that_notes_less_progress_at_any_step_does_no_harm() -> None:
+    for at in TRIED[::5]:
+        world = new_world(manifest=DeclaredManifest(file_count=len(FILES | BIG)))
+
+        drain(world, Steps(at, lambda world=world: world.notes.pop("progress.json", None)))  # type: ignore[misc]
+
+        assert_all_is_archived(world)
+
+
 @pytest.mark.parametrize(
     "spoil",
     [
@@ -422,8 +431,7 @@ def test_whatever_the_rows_files_come_in_key_order_each_once(
         FakeManifests(world), FakeNotes(world), run_bytes=run_bytes, chunk_bytes=chunk_bytes, fan_in=fan_in
     )
 
-    sort(world.record.job)
-    files = list(sort.files(world.record.job, after=after))
+    files = list(sort.files(sort(world.record.job), after=after))
 
     wanted = sorted({key for key, _ in rows if after is None or key > after}, key=str.encode)
     assert [file.key for file in files] == wanted
@@ -435,11 +443,11 @@ def test_whatever_the_rows_files_come_in_key_order_each_once(
 def test_a_chunk_that_is_missing_is_never_taken_for_an_end() -> None:
     world = new_world()
     drain(world)
-    job = world.record.job
     sort = SortManifest(FakeManifests(world), FakeNotes(world), run_bytes=160, chunk_bytes=64, fan_in=2)
     top = max(name.partition("/")[0] for name in world.notes if "/" in name)
     missing = max(name for name in world.notes if name.startswith(f"{top}/"))
+    manifest = sort(world.record.job)
     del world.notes[missing]
 
     with pytest.raises(NotesMissing, match="is not in the work bucket any more"):
-        list(sort.files(job, after=None))
+        list(sort.files(manifest, after=None))

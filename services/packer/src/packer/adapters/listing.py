@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 _UNLISTABLE: Final = frozenset({"NoSuchBucket", "AccessDenied", "AllAccessDisabled", "PermanentRedirect"})
 _FILES: Final = "GlaciateFiles"
+_EVENT: Final = (
+    "before-parse.*.ListObjectsV2"  # with the star it comes before botocore's own handler, which parses the whole body
+)
 _END: Final = b"</ListBucketResult>"
 _ENTRY: Final = re.compile(
     rb"<Contents><Key>([^<&]*)</Key><LastModified>([^<&]*)</LastModified><ETag>(?:&quot;|\")?([0-9A-Za-z-]*)(?:&quot;|\")?</ETag>"
@@ -36,7 +39,7 @@ _ours: ContextVar[bool] = ContextVar("_ours", default=False)
 
 def files_of(body: bytes) -> list[SourceFile]:
     """The files of a ListObjectsV2 answer, as they stand there."""
-    decoded = unquote_plus if b"<EncodingType>url</EncodingType>" in body else str
+    decoded = _unquoted if b"<EncodingType>url</EncodingType>" in body else str
     entries = _ENTRY.findall(body)
     if len(entries) != body.count(b"<Contents>"):  # another order of elements, entities, line breaks
         return _files_of_tree(body, decoded)
@@ -50,6 +53,11 @@ def files_of(body: bytes) -> list[SourceFile]:
         )
         for key, modified, etag, size, storage_class in entries
     ]
+
+
+def _unquoted(key: str) -> str:
+    """As botocore decodes keys: a plus sign is a space."""
+    return unquote_plus(key) if "%" in key or "+" in key else key
 
 
 def _files_of_tree(body: bytes, decoded: Any) -> list[SourceFile]:
@@ -93,7 +101,7 @@ class S3Listing:
 
     def files(self, bucket: str, prefix: str, *, after: str | None) -> Iterator[SourceFile]:
         """Every file in key order, those after `after`."""
-        self.s3.meta.events.register("before-parse.s3.ListObjectsV2", _take_files, unique_id="glaciate-files")
+        self.s3.meta.events.register(_EVENT, _take_files, unique_id="glaciate-files")
 
         def fetch(behind: str, token: str | None) -> Page:
             return self._page(bucket, prefix, behind, token)

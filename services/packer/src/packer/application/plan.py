@@ -1,6 +1,6 @@
 """Planning: which files go into which archive."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -21,6 +21,9 @@ from packer.domain.sources import SourceFile
 from packer.ports import Earlier, Holds, Jobs, Listing, Plans, Vault
 
 _OF_NO_USE: Final = "archived, but not held"  # no ETag reads like this
+
+
+FilesAfter = Callable[[str | None], Iterator[SourceFile]]
 
 
 class ManifestNotMet(Permanent):
@@ -73,12 +76,11 @@ class Plan:
         order = job.order
         if reason := too_large_for(self.memory_mib, order):
             raise TooLittleMemory(reason)
-        if order.source is not None:
-            self.sort(job)
+        files_after = self._source(job)
         if job.checkpoint_key is None:
-            self._require_manifest(job)
+            self._require_manifest(job, files_after)
         archived = self._archived_already(job)
-        for span in spans(self._files(job, after=job.checkpoint_key), order, archived):
+        for span in spans(files_after(job.checkpoint_key), order, archived):
             job = self._record(job, span)
         if archived.left_out:
             count("EarlierArchivesLeftOut", archived.left_out)
@@ -119,19 +121,20 @@ class Plan:
             return
         yield from self.earlier.files(archive)
 
-    def _files(self, job: Job, *, after: str | None) -> Iterator[SourceFile]:
-        """Every file in key order, those after `after`."""
+    def _source(self, job: Job) -> FilesAfter:
+        """What gives the job's files in key order, from a key on: the prefix's listing, or the manifest, sorted."""
         order = job.order
         if order.source is not None:
-            return self.sort.files(job, after=after)
-        return self.listing.files(order.bucket, order.prefix, after=after)
+            manifest = self.sort(job)
+            return lambda after: self.sort.files(manifest, after=after)
+        return lambda after: self.listing.files(order.bucket, order.prefix, after=after)
 
-    def _require_manifest(self, job: Job) -> None:
+    def _require_manifest(self, job: Job, files_after: FilesAfter) -> None:
         declared = job.order.manifest
         if declared is None or (declared.file_count is None and declared.total_size is None):
             return
         files = size = 0
-        for file in self._files(job, after=None):
+        for file in files_after(None):
             files += 1
             size += file.size
         wrong = [
