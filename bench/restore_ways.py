@@ -78,6 +78,22 @@ class FilesInHand:
             self.files[destination] = content
 
 
+@dataclass(slots=True)
+class CountedVault:
+    """Counts the bytes that are asked of the archive itself, without its catalog."""
+
+    vault: "object"
+    asked_bytes: int = 0
+
+    def read(self, vault_key: str, *, start: int, end: int) -> bytes:
+        self.asked_bytes += end - start
+        return self.vault.read(vault_key, start=start, end=end)
+
+    def read_several(self, vault_key: str, ranges: "list[tuple[int, int]]") -> "object":
+        self.asked_bytes += sum(end - start for start, end in ranges)
+        return self.vault.read_several(vault_key, ranges)
+
+
 def _unpacking() -> "object":
     """What the worker would use, as it builds it."""
     from glaciate.events import ArchiveReadable
@@ -95,7 +111,8 @@ def _ours(archive: ArchiveId, keys: list[str], *, written: bool, keep: bool = Tr
     unpacking = _unpacking()
     wants = {key: (Want(RequestId("r-benchmark"), WantedFile(key, key, 0)),) for key in keys}
     in_hand = FilesInHand(keep)
-    unpack = unpacking.unpack if written else replace(unpacking.unpack, restored_files=in_hand)
+    vault = CountedVault(unpacking.unpack.vault)
+    unpack = replace(unpacking.unpack, vault=vault, **({} if written else {"restored_files": in_hand}))
 
     def work() -> dict[str, float]:
         outcomes = Outcomes()
@@ -104,7 +121,8 @@ def _ours(archive: ArchiveId, keys: list[str], *, written: bool, keep: bool = Tr
         failed = [want for (want,) in wants.values() if outcomes.result(want).state != "RESTORED"]
         assert not failed, f"{len(failed)} of {len(keys)} files were not restored"
         assert written or in_hand.count == len(keys)
-        return {"member_bytes": sum(member.compressed_size for member in excerpt.members.values())}
+        members = sum(member.compressed_size for member in excerpt.members.values())
+        return {"member_bytes": members, "range_bytes": vault.asked_bytes}
 
     return work
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -147,8 +147,9 @@ def _bus_with_ear() -> tuple[EventBridgeBus, str]:
 
 
 @contextmanager
-def restore_world() -> Iterator[World]:
-    with mock_aws():
+def restore_world(cloud: AbstractContextManager[object] | None = None) -> Iterator[World]:
+    """The world in `cloud`, an empty one; left out: as moto plays it."""
+    with cloud or mock_aws():
         make_tables()
         boto3.client("s3").create_bucket(Bucket="work")
         s3: Any = StrictS3()

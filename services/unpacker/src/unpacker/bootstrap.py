@@ -64,6 +64,7 @@ def worker() -> Worker:
         ),
         read_concurrency=settings.read_concurrency,
         write_concurrency=settings.write_concurrency,
+        open_concurrency=settings.open_concurrency,
     )
     unpack_archive = UnpackArchive(
         vault_bucket=settings.vault_bucket,

@@ -1,5 +1,7 @@
 """What the unpacker reads from its environment."""
 
+import os
+
 from pydantic import Field
 
 from glaciate.settings import Settings
@@ -40,6 +42,7 @@ class WorkerSettings(Settings):
     whole_member_bytes: int = Field(default=4 * 1024**2, ge=1)  # a file above this goes through piece by piece
     read_concurrency: int = Field(default=160, ge=1)  # ranged GETs at once, ten by a thread
     write_concurrency: int = Field(default=64, ge=1)
+    open_concurrency: int = Field(default=max(1, (os.cpu_count() or 2) - 1), ge=1)  # threads that inflate and check
     part_size_bytes: int = Field(default=5 * 1024**2, ge=5 * 1024**2)  # of a multipart upload
     copy_part_bytes: int = Field(
         default=256 * 1024**2, ge=5 * 1024**2, le=5 * 1024**3

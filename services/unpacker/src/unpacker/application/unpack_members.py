@@ -16,7 +16,7 @@ from unpacker.ports import NotWritten, OriginalFiles, RestoredFiles, Vault
 
 _CHUNK_BYTES: Final = 1024**2  # of a large file at once
 _READS_A_THREAD: Final = 10
-_WRITES_A_TASK: Final = 8  # where there are many: handing a file to a thread costs as much as opening it
+_WRITES_A_TASK: Final = 32  # where there are many: handing a file to a thread costs as much as opening it
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +34,7 @@ class UnpackMembers:
     limits: ReadLimits
     read_concurrency: int
     write_concurrency: int
+    open_concurrency: int = 1
 
     def __call__(self, excerpt: Excerpt, wants: Mapping[str, tuple[Want, ...]], outcomes: Outcomes) -> None:
         """Tells `outcomes` of every want, until the archive cannot be read any more.
@@ -52,6 +53,7 @@ class UnpackMembers:
             wants,
             outcomes,
             writing,
+            threading.BoundedSemaphore(self.open_concurrency),
         )
         members = [excerpt.members[key] for key in wants]
         if excerpt.header.kind == "object":
@@ -160,12 +162,14 @@ class _Reading:
     wants: Mapping[str, tuple[Want, ...]]
     outcomes: Outcomes
     writing: _Writing
+    opening: threading.BoundedSemaphore
 
     def open(self, spans: tuple[Span, ...]) -> None:
-        """Reads some ranges and begins to write the members in them."""
+        """Reads some ranges and begins to write the members in them; few threads open at once, more would only wait for one another."""
         found = self.vault.read_several(self.excerpt.header.vault_key, [(span.start, span.end) for span in spans])
         for span, data in zip(spans, found, strict=True):
-            self._open(span, memoryview(data))
+            with self.opening:
+                self._open(span, memoryview(data))
 
     def _open(self, span: Span, data: memoryview) -> None:
         at_once = max(1, min(_WRITES_A_TASK, len(span.members) // self.writing.concurrency))
