@@ -31,6 +31,8 @@ def dollars(amount: float) -> str:
     """A sum for people: cents where there are some, else as many digits as it takes to see something."""
     if amount >= 0.01 or amount == 0:
         return f"${amount:,.2f}"
+    if amount < 0.00000001:
+        return "under $0.00000001"
     return f"${amount:.2g}" if amount >= 0.0001 else f"${amount:.8f}".rstrip("0")
 
 

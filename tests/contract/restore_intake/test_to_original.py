@@ -225,6 +225,7 @@ def test_the_same_key_of_two_buckets_goes_back_to_both(world: World) -> None:
     assert world.describe(request_id, limit=1, token=None)["location"] == f"s3://{OTHER}/, s3://{SOURCE}/"
 
 
+@pytest.mark.slow
 def test_a_large_prefix_goes_back_as_well(world: World) -> None:
     archives = [world.vault.put(number, [f"in/{number:02}.csv"]) for number in range(21)]
 

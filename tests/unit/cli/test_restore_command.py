@@ -2,7 +2,10 @@
 
 import json
 
+import pytest
+
 from fakes.glaciate_http import FakeGlaciateHttp, Glaciate
+from glaciate_cli.screen import dollars
 
 REQUEST = "r-abc123def456"
 ACCEPTED = (
@@ -224,3 +227,11 @@ def test_a_dry_run_shows_the_quote_a_line_for_each_part_and_nothing_empty(
         "estimate: total $0.06, archive bytes 2.0 MB",
         "estimate, lines: retrieval $0.05",
     ]
+
+
+@pytest.mark.parametrize(
+    ("amount", "words"),
+    [(0, "$0.00"), (1234.5, "$1,234.50"), (0.004, "$0.004"), (0.00001, "$0.00001"), (2e-9, "under $0.00000001")],
+)
+def test_sums_show_as_many_digits_as_it_takes_to_see_something(amount: float, words: str) -> None:
+    assert dollars(amount) == words
