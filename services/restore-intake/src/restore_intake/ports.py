@@ -51,6 +51,9 @@ class Index(Protocol):
             Problem: 400, the token is none of ours.
         """
 
+    def header(self, project: ProjectName, version: FileVersion) -> CatalogHeader | None:
+        """What the header of the catalog says of a file's archive, as the index knows it: all but the job's prefix."""
+
     def ranges(
         self, project: ProjectName, bucket: str, prefix: str, *, after: str | None = None
     ) -> tuple[ArchiveRange, ...]:
@@ -64,7 +67,7 @@ class Catalogs(Protocol):
         """A whole catalog."""
 
     def headers(self, archive_ids: Iterable[ArchiveId]) -> Mapping[ArchiveId, CatalogHeader]:
-        """The headers of several catalogs, which say where the archives lie."""
+        """The headers of several catalogs, which say where the archives lie; of a catalog that is lost there is none."""
 
 
 class Vault(Protocol):

@@ -7,7 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from glaciate.catalog import Catalog, CatalogHeader, read_catalog, read_lines
+from botocore.exceptions import ClientError
+
+from glaciate.catalog import Catalog, CatalogHeader, Kind, read_catalog, read_lines
 from glaciate.errors import invalid
 from glaciate.names import ArchiveId, ProjectName, catalog_key
 from glaciate.tables import (
@@ -19,6 +21,7 @@ from glaciate.tables import (
     read_file_stamp,
     split_key,
 )
+from glaciate.telemetry import logger
 from restore_intake.domain.finding import ArchiveRange, FileVersion
 from restore_intake.ports import Catalogs
 
@@ -46,14 +49,21 @@ class S3Catalogs:
         return read_catalog(answer["Body"].read())
 
     def headers(self, archive_ids: Iterable[ArchiveId]) -> Mapping[ArchiveId, CatalogHeader]:
-        """The headers of several catalogs, some at a time."""
+        """The headers of several catalogs, some at a time; of a catalog that is lost there is none."""
         wanted = tuple(archive_ids)
         with ThreadPoolExecutor(_THREADS) as pool:
-            return dict(zip(wanted, pool.map(self._header, wanted), strict=True))
+            found = zip(wanted, pool.map(self._header, wanted), strict=True)
+            return {archive_id: header for archive_id, header in found if header is not None}
 
-    def _header(self, archive_id: ArchiveId) -> CatalogHeader:
+    def _header(self, archive_id: ArchiveId) -> CatalogHeader | None:
         key = catalog_key(archive_id)
-        answer = self.s3.get_object(Bucket=self.bucket, Key=key, Range=f"bytes=0-{_HEADER_BYTES - 1}")
+        try:
+            answer = self.s3.get_object(Bucket=self.bucket, Key=key, Range=f"bytes=0-{_HEADER_BYTES - 1}")
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "NoSuchKey":
+                raise
+            logger().error("catalog lost", extra={"archive_id": archive_id})
+            return None
         start = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16).decompress(answer["Body"].read())
         line, end, _rest = start.partition(b"\n")
         header = next(iter(read_lines([line])), None)
@@ -95,6 +105,25 @@ class DynamoIndex:
         rows = FileRow.query(hash_key, limit=limit, last_evaluated_key=start)
         found = tuple(version for row in rows for version in _complete(row, name, read))
         return found, _write_token(rows.last_evaluated_key) if rows.last_evaluated_key else None
+
+    def header(self, project: ProjectName, version: FileVersion) -> CatalogHeader | None:
+        """What an archive's row says of it, by a file in it; the row is among those that begin before the file."""
+        up_to_the_file = ArchiveRow.range_id.between(_FIRST_CHARACTER, f"{_cut(version.key)}{_LAST_CHARACTER}")
+        it_is_the_one = ArchiveRow.archive_id == version.archive_id
+        owner = archive_hash_key(project, version.bucket)
+        for row in ArchiveRow.query(owner, up_to_the_file, filter_condition=it_is_the_one):
+            kind: Kind = "object" if row.kind == "object" else "zip"
+            return CatalogHeader(
+                project,
+                version.bucket,
+                "",
+                version.archive_id,
+                row.vault_bucket,
+                row.vault_key,
+                row.storage_class,
+                kind,
+            )
+        return None
 
     def ranges(
         self, project: ProjectName, bucket: str, prefix: str, *, after: str | None = None

@@ -56,7 +56,19 @@ class FindWanted:
             message = f"several files match {names}: {how}"
             raise conflict("AmbiguousName", message, {"ambiguous": ambiguous})
         wanted = order.choose(found)
-        return Found(wanted, self.catalogs.headers(sorted({file.archive_id for file in wanted})), tuple(missing))
+        return Found(wanted, self._headers(order, wanted), tuple(missing))
+
+    def _headers(self, order: RestoreOrder, wanted: Iterable[FileVersion]) -> Mapping[ArchiveId, CatalogHeader]:
+        """By the catalogs; where one is lost by the index, for the archive itself still has it."""
+        by_archive = {file.archive_id: file for file in wanted}
+        headers = dict(self.catalogs.headers(sorted(by_archive)))
+        for archive_id in by_archive.keys() - headers.keys():
+            header = self.index.header(order.project, by_archive[archive_id])
+            if header is None:
+                msg = f"neither a catalog nor the index says where archive {archive_id} is"
+                raise LookupError(msg)
+            headers[archive_id] = header
+        return headers
 
     def ranges(self, order: RestoreOrder, bucket: str, *, after: str | None = None) -> tuple[ArchiveRange, ...]:
         """The archives of a bucket that may hold files that the order asks for other than by name."""
