@@ -39,7 +39,7 @@ from packer.domain.archives import (
 from packer.domain.codec import pack
 from packer.domain.earlier import EarlierArchive, KnownFile
 from packer.domain.planning import Span
-from packer.domain.sources import Description, ReadFile, SourceFile, SourceState, read_plan_line
+from packer.domain.sources import Description, ReadFile, SourceFile, SourceState, read_plan_lines
 from packer.ports import ArchiveAlreadyDifferent, CatalogOfAnother, LostRace, ManifestUnusable, Unknown
 
 JOB = JobId("01aaaaa00001")
@@ -430,7 +430,7 @@ class FakePlans:
         return key
 
     def read(self, plan_key: str) -> Iterator[SourceFile]:
-        yield from map(read_plan_line, gzip.decompress(self.world.plans[plan_key]).splitlines())
+        yield from read_plan_lines(gzip.decompress(self.world.plans[plan_key]).splitlines())
 
     def put_skipped(self, job_id: JobId, name: str, lines: bytes) -> None:
         if lines:

@@ -114,10 +114,20 @@ def member_line(member: Member) -> bytes:
         line["n"] = member.name
     line |= {"o": member.offset, "c": member.compressed_size, "s": member.size, "m": member.method, "crc": member.crc32,
              "e": member.etag, "v": member.version_id, "t": member.modified.timestamp()}  # fmt: skip
-    for short, name in _OPTIONAL.items():
-        value = getattr(member, name)
-        if value or (name == "tags" and value is not None):
-            line[short] = value
+    if member.content_type:
+        line["ct"] = member.content_type
+    if member.content_encoding:
+        line["ce"] = member.content_encoding
+    if member.content_disposition:
+        line["cd"] = member.content_disposition
+    if member.content_language:
+        line["cl"] = member.content_language
+    if member.cache_control:
+        line["cc"] = member.cache_control
+    if member.metadata:
+        line["md"] = member.metadata
+    if member.tags is not None:
+        line["tags"] = member.tags
     return to_json(line) + b"\n"
 
 

@@ -23,7 +23,7 @@ from glaciate.requests import DeclaredManifest, Disposition
 from packer.application import SortManifest
 from packer.domain.archives import JobState
 from packer.domain.sorted_rows import TOLD_TWICE
-from packer.domain.sources import UNKNOWN_TIME, read_plan_line
+from packer.domain.sources import UNKNOWN_TIME, read_plan_lines
 from packer.ports import NotesMissing
 
 LIST = ("lists", "list.csv")
@@ -124,7 +124,8 @@ def test_an_unsorted_manifest_is_archived_in_key_order_each_file_once() -> None:
     zips = [record for record in world.archives.values() if record.archive.kind == "zip"]
     ranges = []
     for record in zips:
-        keys = [read_plan_line(line).key for line in gzip.decompress(world.plans[record.archive.plan_key]).splitlines()]
+        plan = gzip.decompress(world.plans[record.archive.plan_key])
+        keys = [file.key for file in read_plan_lines(plan.splitlines())]
         assert keys == sorted(keys)
         assert record.archive.first_key == keys[0]
         ranges.append((keys[0], keys[-1]))

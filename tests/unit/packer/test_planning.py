@@ -12,7 +12,7 @@ from glaciate.names import ProjectName
 from glaciate.requests import Compression, DeclaredManifest, Disposition, StorageClass
 from packer.domain.archives import JobState
 from packer.domain.planning import MOST_ARCHIVES_IN_A_SPAN, spans
-from packer.domain.sources import SourceFile, read_plan_line
+from packer.domain.sources import SourceFile, read_plan_lines
 from packer.domain.zip_writer import overhead_bytes
 
 
@@ -79,10 +79,10 @@ def test_key_order_is_kept_and_every_file_is_in_one_plan() -> None:
     files = listed(*range(100))
 
     planned = [
-        read_plan_line(line)
+        file
         for span in spans(files, order(max_files=7))
         for archive in span.archives
-        for line in gzip.decompress(archive.plan).splitlines()
+        for file in read_plan_lines(gzip.decompress(archive.plan).splitlines())
     ]
 
     assert planned == files

@@ -84,7 +84,7 @@ def worker() -> "Worker":
         plans=plans,
         queue=queue,
         close=close,
-        memory_mib=settings.memory_mib,
+        memory_mib=settings.memory_mib // settings.processes,
     )
     sources = ObstoreSources(
         s3,
@@ -124,12 +124,10 @@ def worker() -> "Worker":
 
 def batch_writer() -> "SignedBatchWriter":
     """DynamoDB's BatchWriteItem, at the endpoint and with the certificates that boto3 would use."""
-    import socket
-
     import botocore.session
-    from botocore.httpsession import URLLib3Session
+    from botocore.httpsession import where
 
-    from packer.adapters.index import SignedBatchWriter
+    from packer.adapters.index import Connections, SignedBatchWriter
 
     session = botocore.session.get_session()
     credentials = session.get_credentials()
@@ -137,14 +135,8 @@ def batch_writer() -> "SignedBatchWriter":
         msg = "there are no AWS credentials"
         raise RuntimeError(msg)
     meta = aws.dynamodb().meta
-    http = URLLib3Session(
-        verify=session.get_config_variable("ca_bundle") or True,
-        timeout=60,
-        max_pool_connections=8,
-        # head and body go out one by one: without this each request waits 40 ms for an acknowledgement; boto3 sets it, too
-        socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],  # type: ignore[list-item]  # the stubs say texts
-    )
-    return SignedBatchWriter(meta.endpoint_url, meta.region_name, credentials, http)
+    connections = Connections(meta.endpoint_url, ca_bundle=session.get_config_variable("ca_bundle") or where())
+    return SignedBatchWriter(meta.endpoint_url, meta.region_name, credentials, connections)
 
 
 def stores(endpoint_url: str | None) -> Callable[[str], "S3Store"]:

@@ -5,21 +5,24 @@ together at once and sent as one signed request.
 """
 
 import random
+import ssl
 import threading
 import time
+import weakref
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from itertools import islice
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
-from botocore.exceptions import ClientError, HTTPClientError
-from botocore.httpsession import URLLib3Session
+from botocore.exceptions import ClientError
 from pydantic_core import from_json, to_json
 
 from glaciate.errors import Transient
@@ -41,6 +44,48 @@ class Refused(Exception):
     """DynamoDB did not take a batch now, and may later."""
 
 
+class Connections:
+    """Kept connections to one host, by `http.client`: an HTTP library costs as much as what it sends here."""
+
+    def __init__(self, endpoint_url: str, *, ca_bundle: str | None, timeout_seconds: float = 60) -> None:
+        url = urlsplit(endpoint_url)
+        self._host, self._port = url.hostname or "", url.port
+        self._tls = ssl.create_default_context(cafile=ca_bundle) if url.scheme == "https" else None
+        self._timeout_seconds = timeout_seconds
+        self._idle: deque[HTTPConnection] = deque()
+        weakref.finalize(self, _close_all, self._idle)
+
+    def post(self, body: bytes, headers: Mapping[str, str]) -> tuple[int, bytes]:
+        """Status and body of the answer.
+
+        Raises:
+            OSError, HTTPException: the connection broke; the next request takes another.
+        """
+        try:
+            connection = self._idle.popleft()
+        except IndexError:
+            connection = self._opened()
+        try:
+            connection.request("POST", "/", body, headers)
+            answer = connection.getresponse()
+            content = answer.read()
+        except BaseException:
+            connection.close()
+            raise
+        self._idle.append(connection)
+        return answer.status, content
+
+    def _opened(self) -> HTTPConnection:
+        if self._tls is None:
+            return HTTPConnection(self._host, self._port, timeout=self._timeout_seconds)
+        return HTTPSConnection(self._host, self._port, timeout=self._timeout_seconds, context=self._tls)
+
+
+def _close_all(connections: deque[HTTPConnection]) -> None:
+    while connections:
+        connections.pop().close()
+
+
 @dataclass(frozen=True, slots=True)
 class SignedBatchWriter:
     """BatchWriteItem as one signed request: JSON in, JSON out. Credentials are asked for each time, for they are renewed."""
@@ -48,7 +93,7 @@ class SignedBatchWriter:
     endpoint_url: str
     region: str
     credentials: Credentials
-    http: URLLib3Session
+    connections: Connections
 
     def __call__(self, body: bytes) -> bytes:
         """The answer's body.
@@ -68,14 +113,13 @@ class SignedBatchWriter:
         )
         SigV4Auth(self.credentials.get_frozen_credentials(), "dynamodb", self.region).add_auth(request)
         try:
-            answer = self.http.send(request.prepare())
-        except HTTPClientError as error:
-            raise Refused(str(error)) from error
-        content: bytes = answer.content
-        if answer.status_code == 200:
+            status, content = self.connections.post(body, dict(request.headers.items()))
+        except (OSError, HTTPException) as error:
+            raise Refused(repr(error)) from error
+        if status == 200:
             return content
-        if answer.status_code >= 500:
-            msg = f"{answer.status_code}"
+        if status >= 500:
+            msg = f"{status}"
             raise Refused(msg)
         told = from_json(content)
         code = str(told.get("__type", "")).rpartition("#")[2]

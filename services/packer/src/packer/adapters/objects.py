@@ -16,7 +16,7 @@ from glaciate.errors import Transient
 from glaciate.manifests import SLICE_BYTES, Slice
 from glaciate.names import ArchiveId, JobId, catalog_key, note_key, plan_key, skipped_prefix
 from packer.domain.archives import CatalogEntry, Draft, Seal
-from packer.domain.sources import SourceFile, read_plan_line
+from packer.domain.sources import SourceFile, read_plan_lines
 from packer.ports import CatalogOfAnother, LostRace, ManifestUnusable
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ class S3Plans:
         with closing(answer["Body"]) as body:
             plan = body.read()
         with gzip.open(io.BytesIO(plan)) as lines:
-            yield from map(read_plan_line, lines)
+            yield from read_plan_lines(io.BufferedReader(lines))
 
     def put_skipped(self, job_id: JobId, name: str, lines: bytes) -> None:
         """Stores a list, or deletes it when there is nothing on it."""

@@ -1,12 +1,11 @@
 """The source files: many small GETs at once by obstore, verified and compressed in the threads that fetched them."""
 
-import os
 import re
+import threading
 import time
-from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from contextlib import closing
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from hashlib import md5
 from itertools import islice
@@ -20,9 +19,11 @@ from obstore.store import S3Store
 from glaciate.catalog import Skipped
 from glaciate.errors import Transient
 from glaciate.requests import Compression
+from packer.adapters.lanes import Lanes, in_order
 from packer.adapters.objects import error_code
 from packer.adapters.tags import FoundTags, TagsUnreadable, read_tags, tags_of_version
 from packer.domain.codec import pack
+from packer.domain.member_names import is_plain
 from packer.domain.sources import Description, ReadFile, SourceFile, SourceState
 
 if TYPE_CHECKING:
@@ -31,12 +32,10 @@ if TYPE_CHECKING:
 StoreOf = Callable[[str], S3Store]
 
 _ATTEMPTS: Final = 5
-_CHUNK_FILES: Final = 8
+_CHUNK_FILES: Final = 16
 _CHUNK_BYTES: Final = 256 * 1024
 _SMALL_BYTES: Final = 32 * 1024
 _DELETE_BATCH: Final = 1000
-_LOOK_SECONDS: Final = 0.1
-_BUSY: Final = 0.75
 _MD5: Final = re.compile(r'"?([0-9a-f]{32})"?')
 _CODE: Final = re.compile(r"<Code>(\w+)</Code>")
 # obstore cleans paths up before it asks: such keys go through boto3
@@ -68,34 +67,6 @@ class _Mismatch(Exception):
     """As many bytes as the object has arrived, but not those that its ETag tells of."""
 
 
-@dataclass(slots=True)
-class Lanes:
-    """How many chunks may be on their way: few while the processors are busy, for threads that only wait for one another
-    cost a third of the work; more and more while they idle, because then S3 is what takes the time.
-    """
-
-    most: int
-    open: int = 16
-    now: Callable[[], float] = time.monotonic
-    worked: Callable[[], float] = time.process_time
-    processors: int = field(default_factory=lambda: os.cpu_count() or 1)
-    _since: float = field(init=False)
-    _worked_then: float = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.open = min(self.open, self.most)
-        self._since, self._worked_then = self.now(), self.worked()
-
-    def adapt(self) -> None:
-        """Looks at the processors now and then, and doubles the lanes where they idle."""
-        passed = self.now() - self._since
-        if passed < _LOOK_SECONDS or self.open == self.most:
-            return
-        if self.worked() - self._worked_then < _BUSY * passed * self.processors:
-            self.open = min(2 * self.open, self.most)
-        self._since, self._worked_then = self.now(), self.worked()
-
-
 @dataclass(frozen=True, slots=True)
 class ObstoreSources:
     """Memory: `window_bytes` of files fetched and not yet taken (or one file, if it is larger), twice while they are packed."""
@@ -111,26 +82,16 @@ class ObstoreSources:
     ) -> Generator[ReadFile | Skipped]:
         """Small files go in chunks, because handing one over to a thread costs as much as compressing it."""
         store = self.store_of(bucket)
-        chunks = _chunks(files)
-        window: deque[tuple[Future[list[_Verified | ReadFile | Skipped]], int]] = deque()
-        held = 0
-        lanes = Lanes(most=4 * self.concurrency)
-        threads = ThreadPoolExecutor(self.concurrency, thread_name_prefix="fetch")
-        try:
-            waiting = next(chunks, None)
-            while waiting is not None or window:
-                while waiting is not None and self._has_room(len(window), held + waiting.size, lanes.open):
-                    reading = threads.submit(self._read_chunk, store, bucket, waiting, compression, tagged=tagged)
-                    window.append((reading, waiting.size))
-                    held += waiting.size
-                    waiting = next(chunks, None)
-                future, size = window.popleft()
-                for got in future.result():
-                    yield got.packed(compression) if isinstance(got, _Verified) else got
-                held -= size
-                lanes.adapt()
-        finally:
-            threads.shutdown(wait=True, cancel_futures=True)
+
+        def read_chunk(chunk: _Chunk, stop: threading.Event) -> list[_Verified | ReadFile | Skipped]:
+            return self._read_chunk(store, bucket, chunk, compression, stop, tagged=tagged)
+
+        chunks = in_order(
+            _chunks(files), read_chunk, lanes=Lanes(most=self.concurrency), window_bytes=self.window_bytes
+        )
+        with closing(chunks):
+            for chunk in chunks:
+                yield from [got.packed(compression) if isinstance(got, _Verified) else got for got in chunk]
 
     def describe(self, bucket: str, file: SourceFile, *, tagged: bool = False) -> SourceState | Skipped:
         """A HEAD on condition of the ETag, if one is known."""
@@ -160,17 +121,24 @@ class ObstoreSources:
                     yield from self._delete_one(bucket, key, etag)
             yield from self._delete_batch(bucket, [item for item in batch if not _NOT_FOR_XML.search(item[0])])
 
-    def _has_room(self, chunks: int, held: int, most: int) -> bool:
-        return chunks == 0 or (chunks < most and held <= self.window_bytes)
-
     def _read_chunk(
-        self, store: S3Store, bucket: str, chunk: "_Chunk", compression: Compression, *, tagged: bool
+        self,
+        store: S3Store,
+        bucket: str,
+        chunk: "_Chunk",
+        compression: Compression,
+        stop: threading.Event,
+        *,
+        tagged: bool,
     ) -> "list[_Verified | ReadFile | Skipped]":
         """Small files are left to whoever takes them: many threads that compress push each other out of the caches."""
-        read = [self._read(store, bucket, file, tagged=tagged) for file in chunk.files]
-        if chunk.is_small:
-            return list(read)
-        return [got.packed(compression) if isinstance(got, _Verified) else got for got in read]
+        read: list[_Verified | ReadFile | Skipped] = []
+        for file in chunk.files:
+            if stop.is_set():
+                break
+            got = self._read(store, bucket, file, tagged=tagged)
+            read.append(got if chunk.is_small or isinstance(got, Skipped) else got.packed(compression))
+        return read
 
     def _read(self, store: S3Store, bucket: str, file: SourceFile, *, tagged: bool) -> "_Verified | Skipped":
         failure: Exception | None = None
@@ -197,7 +165,7 @@ class ObstoreSources:
 
     def _get(self, store: S3Store, bucket: str, file: SourceFile) -> tuple[Any, Description, SourceFile]:
         """The file's bytes, what it carries besides, and the file as S3 tells of it."""
-        if _NOT_FOR_OBSTORE.search(file.key):
+        if not is_plain(file.key) and _NOT_FOR_OBSTORE.search(file.key):
             answer = self.s3.get_object(Bucket=bucket, Key=file.key, **_if_match(file))
             seen = file.seen(etag=answer["ETag"], modified=answer["LastModified"])
             return answer["Body"].read(), _described(answer), seen

@@ -92,7 +92,7 @@ class ZipWriter:
 
 def _dos_time(moment: datetime) -> tuple[int, int]:
     """Date and time as DOS has them, in UTC: from 1980 to 2107, in steps of two seconds."""
-    utc = moment.astimezone(UTC)
+    utc = moment if moment.tzinfo is UTC else moment.astimezone(UTC)
     if utc.year < 1980:
         return 0x21, 0
     if utc.year > 2107:
