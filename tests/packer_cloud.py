@@ -175,17 +175,17 @@ class PackerCloud:
     def send(self, body: str) -> None:
         self.sqs.send_message(QueueUrl=self.queue("pack"), MessageBody=body)
 
-    def start_worker(self, **environment: str) -> subprocess.Popen[bytes]:
+    def start_worker(self, *, processes: int = 1, **environment: str) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
-            [sys.executable, "-m", "packer.worker"],
+            [sys.executable, "-m", "packer.worker", "--processes", str(processes)],
             env=self.environment(**environment),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
         )
 
-    def run_worker(self, **environment: str) -> str:
+    def run_worker(self, *, processes: int = 1, **environment: str) -> str:
         """Runs a worker until it leaves by itself; what it said."""
-        worker = self.start_worker(**environment)
+        worker = self.start_worker(processes=processes, **environment)
         said, _ = worker.communicate(timeout=120)
         assert worker.returncode == 0, said.decode()
         return said.decode()

@@ -63,7 +63,7 @@ def test_a_bundle_holds_all_that_its_handler_imports(build: Path, function: Reso
 
 @pytest.mark.parametrize("worker", job_definitions(), ids=str)
 def test_an_image_holds_all_that_its_worker_imports(build: Path, worker: Resource) -> None:
-    _, _, module = worker.properties["ContainerProperties"]["Command"]
+    _, _, module, *_ = worker.properties["ContainerProperties"]["Command"]
 
     done = imported(build / "workers" / worker.template, module)
 

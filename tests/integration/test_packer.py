@@ -104,3 +104,19 @@ def test_a_job_whose_files_would_not_fit_the_workers_memory_fails_with_the_reaso
     assert (job["state"], job["planned"]) == ("FAILED", "0")
     assert "WorkerMemoryMib" in job["reason"]
     assert packer.archive_rows() == []
+
+
+def test_the_processes_of_one_worker_share_a_job_and_archive_each_file_once(packer: PackerCloud) -> None:
+    files = {f"in/{number:02}.csv": b"a,b\n" * number for number in range(40)}
+    packer.put(files)
+
+    job_id = packer.accept("in/", max_files=4)
+    said = packer.run_worker(processes=2)
+
+    job = packer.job(job_id)
+    assert (job["state"], job["archived"]) == ("COMPLETED", "40"), said
+    assert len(packer.archive_rows()) == 10
+    assert sorted(
+        f"{row['d'].partition('/')[2].partition('#')[0]}{row['n'].partition('#')[2]}" for row in packer.file_rows()
+    ) == sorted(files)
+    assert said.count("queue is empty") == 2

@@ -43,19 +43,19 @@ _LARGEST_MEMBER_BYTES: Final = 2 * 1024**3
 
 
 def largest_threshold(memory_mib: int) -> int:
-    """The largest `direct_threshold` in bytes at which a worker of so much memory can hold each smaller file whole while it packs it."""
+    """The largest `direct_threshold` in bytes at which a worker's process of so much memory can hold each smaller file whole."""
     return max(0, min((memory_mib * 1024**2 - _WORKER_ITSELF_BYTES) // _COPIES, _LARGEST_MEMBER_BYTES))
 
 
 def too_large_for(memory_mib: int, order: JobOrder) -> str | None:
-    """Why a worker of so much memory must not pack by this order, or None."""
+    """Why a worker's process of so much memory must not pack by this order, or None."""
     most = largest_threshold(memory_mib)
     if order.direct_threshold_bytes <= most:
         return None
     return (
-        f"project {order.project} packs files below {order.direct_threshold_bytes:,} bytes (direct_threshold), each held in memory "
-        f"whole, but a worker of {memory_mib:,} MiB has room for a threshold of {most:,} bytes: lower the project's direct_threshold, "
-        "or give the workers more memory (WorkerMemoryMib)"
+        f"project {order.project} packs files below {order.direct_threshold_bytes:,} bytes (direct_threshold), each held "
+        f"in memory whole, but a worker's process of {memory_mib:,} MiB has room for a threshold of {most:,} bytes: lower the "
+        "project's direct_threshold, or give the workers more memory (WorkerMemoryMib)"
     )
 
 

@@ -62,6 +62,7 @@ def stack_parameters(server: Server) -> dict[str, str]:
         "OriginalResources": f"{source},{source}/*",
         "PublicApiUrl": api_url(server, STACK),
         "Tracing": "PassThrough",  # MiniStack refuses X-Ray segments
+        "WorkerVcpu": "1",  # a worker is one process: a laptop has better uses for its memory
         "MaxPackers": "2",
         "MaxUnpackers": "2",
         "IdleSeconds": "10",

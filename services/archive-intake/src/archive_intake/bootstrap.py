@@ -65,7 +65,7 @@ def check_request() -> CheckRequest:
         here.account_id,
         here.topic_arn,
         LookAtManifest(_manifests()),
-        here.worker_memory_mib,
+        here.worker_memory_mib // here.worker_vcpu,
     )
 
 

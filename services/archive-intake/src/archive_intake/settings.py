@@ -18,4 +18,5 @@ class IntakeSettings(Settings):
     event_bus_name: str
     topic_arn: str
     worker_memory_mib: int = 4096  # of those that pack
+    worker_vcpu: int = 2  # and as many processes share that memory
     schedule_timezone: str = "UTC"

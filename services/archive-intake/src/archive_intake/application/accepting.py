@@ -152,7 +152,7 @@ class CheckRequest:
     account: str
     topic_arn: str
     look: LookAtManifest
-    worker_memory_mib: int
+    worker_memory_mib: int  # of each process
 
     def __call__(
         self, request: ArchiveRequest, *, idempotency_key: str | None, correlation_id: CorrelationId, stage_url: str
