@@ -84,10 +84,11 @@ docs: setup ## write the generated files: docs/flow.md, docs/events, docs/openap
 	$(BIN)/python infra/build/docs.py
 	$(BIN)/python infra/build/gateway.py
 
-bench: setup ## measure, print ratios, write bench/results.json
+bench: setup ## measure, print ratios, write bench/results.json and the tables of docs/performance.md
 	$(BIN)/python bench/list.py
 	$(BIN)/python bench/pack.py
 	$(BIN)/python bench/restore.py
+	$(BIN)/python bench/report.py
 
 lock: setup ## compile every requirements lock file again
 	$(BIN)/python infra/build/locks.py --uv $(UV)

@@ -2,7 +2,8 @@
 
 It exists because a benchmark of a client needs a server that answers faster than the client asks. It speaks what the packer,
 the unpacker and their peers use: GET (Range, If-Match), HEAD, ListObjectsV2, PUT and multipart uploads (If-None-Match,
-full-object checksums), CopyObject, DeleteObjects; and of DynamoDB, BatchWriteItem. It counts requests and bytes, it can
+full-object checksums), CopyObject, DeleteObjects; and of DynamoDB, BatchWriteItem and a Query that finds
+nothing. It counts requests and bytes, it can
 answer a little later to every request (`--latency-ms`, on a port of its own), and it speaks TLS on two more ports.
 
 What it does not do: it checks no signature, no checksum and no permission; it has no versions, no tags, no storage classes
@@ -14,9 +15,10 @@ It is plain Python on uvloop and no product.
 
 prints one line of JSON with its ports, and ends when its standard input does. `--folder` receives the certificate.
 `/-/counts` answers what was counted, `/-/reset` forgets the counts and everything written, `/-/keys/<bucket>/<prefix>` names
-what it serves, `/-/written/<bucket>` gives back the largest object written, and `PUT /-/corpus/<bucket>/<key>` adds an
+what it serves, `/-/written/<bucket>` names the objects written, and `PUT /-/corpus/<bucket>/<key>` adds an
 object that a reset leaves in place. The buckets `million` (folders of 10,000) and `hashes` (names that
-begin with one) list 1,000,000 keys each that are made up as they are asked for.
+begin with one) list 1,000,000 keys each that are made up as they are asked for; those of
+`million` can be read where there is a corpus.
 """
 
 import argparse
@@ -79,6 +81,7 @@ class Cloud:
 
     def __init__(self) -> None:
         self.objects: dict[bytes, Stored] = {}  # by request target: /bucket/key, percent-encoded as clients send it
+        self.served: list[Stored] = []  # the corpus
         self.uploads: dict[str, dict[int, tuple[str, bytes]]] = {}
         self.upload_heads: dict[str, dict[str, str]] = {}
         self.numbers = count(1)
@@ -91,7 +94,16 @@ class Cloud:
         if len(body) < _JOINED_BELOW and not written:
             stored.ready = stored.head() + body
         self.objects[target] = stored
+        if not written:
+            self.served.append(stored)
         return etag
+
+    def found(self, target: bytes) -> Stored | None:
+        """What lies there. The files of `million` are those of the corpus, over and over."""
+        stored = self.objects.get(target)
+        if stored is None and self.served and target.startswith(b"/million/") and target.endswith(b".csv"):
+            return self.served[int(target[-11:-4]) % len(self.served)]
+        return stored
 
     def reset(self) -> None:
         self.objects = {target: stored for target, stored in self.objects.items() if not stored.written}
@@ -179,13 +191,13 @@ class Answers:
             return _plain(200, unquote(b"\n".join(sorted(keys)).decode()).encode())
         elif path.startswith(b"/-/written/"):
             start = path.removeprefix(b"/-/written") + b"/"
-            written = [
-                stored for target, stored in self.cloud.objects.items() if stored.written and target.startswith(start)
-            ]
-            return _plain(200, max(written, key=lambda stored: len(stored.body)).body)
+            targets = (target for target, stored in self.cloud.objects.items() if stored.written)
+            return _plain(200, b"\n".join(sorted(target[1:] for target in targets if target.startswith(start))))
         return _plain(200, self.cloud.counts(), kind="application/json")
 
     def _dynamodb(self, target: str, body: bytes) -> tuple[bytes, bytes]:
+        if target.endswith(".Query"):  # the planner asks for earlier archives
+            return _plain(200, b'{"Items":[],"Count":0,"ScannedCount":0}', kind="application/x-amz-json-1.0")
         if not target.endswith(".BatchWriteItem"):
             return _error(501, "NotImplemented")
         self.cloud.items += body.count(b'"PutRequest"')
@@ -209,7 +221,7 @@ class Answers:
         after = unquote(arguments.get("continuation-token") or arguments.get("start-after", ""))
         limit = int(arguments.get("max-keys", "1000"))
         if bucket in _MADE_UP:
-            page = list(islice(_made_up(bucket, prefix, after), limit + 1))
+            page = list(islice(_made_up(bucket, prefix, after, self.cloud.served), limit + 1))
         else:
             start = f"/{bucket}/".encode()
             there = sorted(
@@ -261,7 +273,7 @@ class Answers:
         return _error(501, "NotImplemented")
 
     def _get(self, method: str, target: bytes, headers: dict[str, str]) -> tuple[bytes, bytes]:
-        stored = self.cloud.objects.get(target)
+        stored = self.cloud.found(target)
         if stored is None:
             return _plain(404) if method == "HEAD" else _error(404, "NoSuchKey")
         if headers.get("if-match", stored.etag) not in {stored.etag, stored.etag.strip('"'), "*"}:
@@ -354,7 +366,7 @@ def _hashes_key(number: int) -> str:
     return f"planned/{number * (1 << 64) // _MILLION:016x}.csv"
 
 
-def _made_up(bucket: str, prefix: str, after: str) -> Iterator[tuple[str, int, str]]:
+def _made_up(bucket: str, prefix: str, after: str, served: list[Stored]) -> Iterator[tuple[str, int, str]]:
     """The keys behind `after`, in order, without keeping any."""
     key_of = _MADE_UP[bucket]
     numbers = range(_MILLION)
@@ -363,6 +375,10 @@ def _made_up(bucket: str, prefix: str, after: str) -> Iterator[tuple[str, int, s
         key = key_of(number)
         if not key.startswith(prefix):
             return
+        if served:
+            stored = served[number % len(served)]
+            yield key, len(stored.body), stored.etag
+            continue
         yield key, 9_000 + number % 2_000, f'"{number * 0x9E3779B97F4A7C15F39CC0605CEDC835 % (1 << 128):032x}"'
 
 
@@ -389,7 +405,7 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         if data.startswith(b"GET ") and data.endswith(b"\r\n\r\n") and not self.pieces and data.count(b"\r\n\r\n") == 1:
-            stored = self.cloud.objects.get(data[4 : data.index(b" ", 4)])
+            stored = self.cloud.found(data[4 : data.index(b" ", 4)])
             if stored is not None and stored.ready is not None and self._wants_all(data, stored):
                 self.cloud.requests += 1
                 self.cloud.bytes_out += len(stored.body)

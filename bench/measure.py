@@ -17,6 +17,7 @@ from typing import Any
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results.json"
+TABLES = HERE / "tables"
 SECRET = "benchmark"
 REGION = "us-east-1"
 
@@ -112,18 +113,18 @@ def rss_mb() -> float:
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1024**2
 
 
-def _cpu_seconds() -> float:
+def cpu_seconds() -> float:
     usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return sum(usage.ru_utime + usage.ru_stime for usage in usages)
 
 
 def timed(files: int, work: Callable[[], dict[str, float] | None]) -> str:
     """In the client's process: does the work and tells of it in a line of JSON."""
-    cpu = _cpu_seconds()
+    cpu = cpu_seconds()
     started = time.perf_counter()
     more = work() or {}
     seconds = time.perf_counter() - started
-    return json.dumps([files, seconds, _cpu_seconds() - cpu, peak_rss_mb(), more])
+    return json.dumps([files, seconds, cpu_seconds() - cpu, peak_rss_mb(), more])
 
 
 def run(script: str, way: str, at: Endpoint, scheme: str, *arguments: str) -> Run:
@@ -165,20 +166,29 @@ def ratio(above: Sequence[float], below: Sequence[float]) -> Figure:
 
 
 def table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Prints a Markdown table."""
-    print(f"\n### {title}\n\n| {' | '.join(head)} |\n|{'---|' * len(head)}")
-    for row in rows:
-        print(f"| {' | '.join(row)} |")
+    """Prints a Markdown table, and keeps it for `write_results`."""
+    lines = [f"### {title}", "", f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
+    lines += [f"| {' | '.join(row)} |" for row in rows]
+    print("", *lines, sep="\n")
+    if title != "Figures":  # those are in results.json
+        _tables.append("\n".join(lines))
+
+
+_tables: list[str] = []
+_load = os.getloadavg()[0]
 
 
 def machine_load() -> str:
-    return f"{os.cpu_count()} cores, load before the runs {os.getloadavg()[0]:.1f}"
+    return f"{os.cpu_count()} cores, load before the runs {_load:.1f}"
 
 
 def write_results(figures: dict[str, Figure]) -> None:
-    """Puts the figures beside those that are there already."""
+    """Puts the figures beside those that are there already, and the tables into a file of the script's own."""
     results: dict[str, object] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     for name, value in figures.items():
         results[name] = round(value.median, 4)
         results[f"{name}_range"] = [round(value.low, 4), round(value.high, 4)]
+    TABLES.mkdir(exist_ok=True)
+    script = Path(sys.argv[0]).stem
+    (TABLES / f"{script}.md").write_text("\n\n".join((f"`bench/{script}.py` on {machine_load()}.", *_tables)) + "\n")
     RESULTS.write_text(json.dumps(dict(sorted(results.items())), indent=2) + "\n")

@@ -12,14 +12,15 @@ import io
 import tarfile
 import zipfile
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import measure
 from corpus import BUCKET, CORPORA
 from measure import Endpoint, Figure, Run, figure, ratio, short
 
-SCRIPT = "pack_ways.py"
+TOGETHER = ("ours", "ours_without_index", "bare", "memory")
 VAULT = "vault"
 _FILES_AN_ARCHIVE = 10_000  # the default cap
 
@@ -31,6 +32,7 @@ class Scale:
     rounds: int
     files: dict[str, int]
     slow_files: dict[str, dict[str, int]]
+    million_files: int
 
     def number(self, way: str, corpus: str) -> int:
         return self.slow_files[corpus].get(way, self.files[corpus])
@@ -40,12 +42,18 @@ FULL = Scale(
     5,
     {"small": 20_000, "large": 200},
     {"small": {"straightforward": 800, "zipstream": 1_600}, "large": {"straightforward": 8, "zipstream": 10}},
+    1_000_000,
 )
 QUICK = Scale(
     1,
     {"small": 5_000, "large": 40},
     {"small": {"straightforward": 400, "zipstream": 800}, "large": {"straightforward": 6, "zipstream": 8}},
+    30_000,
 )
+
+
+def _script(way: str) -> str:
+    return "together.py" if way in TOGETHER else "pack_ways.py"
 
 
 @dataclass(slots=True)
@@ -68,7 +76,7 @@ def interleaved(at: Endpoint, ways: Iterable[str], corpus: str, scheme: str, sca
         for way in ways:
             before = at.control("reset")["cpu_seconds"]
             number = scale.number(way, corpus)
-            run = measure.run(SCRIPT, way, at, scheme, corpus, str(number))
+            run = measure.run(_script(way), way, at, scheme, corpus, str(number))
             counts = at.control("counts")
             assert counts["open_uploads"] == 0
             if way in {"ours", "zipstream", "straightforward"} and not runs.by_way[way]:
@@ -80,22 +88,28 @@ def interleaved(at: Endpoint, ways: Iterable[str], corpus: str, scheme: str, sca
 
 
 def verify(at: Endpoint, way: str, corpus: str, number: int) -> None:
-    """Each way must have made what it was asked for: all files, equal to their sources."""
-    made = at.get(f"-/written/{VAULT}")
-    sources = {
-        key: at.get(f"{BUCKET}/{key}")
-        for key in at.keys(BUCKET, CORPORA[corpus].prefix)[:number][:: max(1, number // 50)]
-    }
-    if way == "straightforward":
-        with tarfile.open(fileobj=io.BytesIO(made)) as archive:
-            names = archive.getnames()
-            same = all(archive.extractfile(key).read() == body for key, body in sources.items())  # type: ignore[union-attr]
-    else:
+    """Each way must have made what it was asked for: all files, in one archive or several, equal to their sources."""
+    keys = at.keys(BUCKET, CORPORA[corpus].prefix)[:number]
+    sampled = set(keys[:: max(1, number // 50)])
+    names: list[str] = []
+    for target in at.get(f"-/written/{VAULT}").decode().splitlines():
+        if not target.endswith((".zip", ".tar.gz")):
+            continue
+        with _opened(target, at.get(target)) as (its_names, read):
+            names += [name for name in its_names if not name.startswith(".glaciate/")]
+            for key in sampled.intersection(its_names):
+                assert read(key) == at.get(f"{BUCKET}/{key}"), f"{way} made an archive of other bytes"
+    assert sorted(names) == sorted(keys), f"{way} made archives of {len(names)} files out of {number}"
+
+
+@contextmanager
+def _opened(target: str, made: bytes) -> Iterator[tuple[list[str], Callable[[str], bytes]]]:
+    if target.endswith(".zip"):
         with zipfile.ZipFile(io.BytesIO(made)) as archive:
-            names = [name for name in archive.namelist() if not name.startswith(".glaciate/")]
-            same = all(archive.read(key) == body for key, body in sources.items())
-    assert len(names) == number, f"{way} made an archive of {len(names)} files out of {number}"
-    assert same, f"{way} made an archive of other bytes"
+            yield archive.namelist(), archive.read
+    else:
+        with tarfile.open(fileobj=io.BytesIO(made)) as archive:
+            yield archive.getnames(), lambda name: archive.extractfile(name).read()  # type: ignore[union-attr]
 
 
 def show(title: str, runs: Runs) -> None:
@@ -147,7 +161,11 @@ def small(at: Endpoint, scale: Scale) -> dict[str, Figure]:
 def late(at: Endpoint, scale: Scale) -> dict[str, Figure]:
     runs = interleaved(at, ("bare", "ours"), "small", "http_late", scale)
     show("The same, every answer 20 ms later", runs)
-    return {"pack_small_files_per_second_20ms": figure(runs.speed("ours"))}
+    a_process = [run.files_per_second / run.more["processes"] for run in runs.by_way["ours"]]
+    return {
+        "pack_small_files_per_second_20ms": figure(runs.speed("ours")),
+        "pack_small_files_per_second_20ms_a_process": figure(a_process),
+    }
 
 
 def tls(at: Endpoint, scale: Scale) -> dict[str, Figure]:
@@ -156,8 +174,29 @@ def tls(at: Endpoint, scale: Scale) -> dict[str, Figure]:
     return {
         "pack_small_tls_vs_straightforward": ratio(runs.speed("ours"), runs.speed("straightforward")),
         "pack_small_tls_vs_zipstream": ratio(runs.speed("ours"), runs.speed("zipstream")),
+        "pack_small_tls_cpu_vs_straightforward": ratio(runs.cpu("straightforward"), runs.cpu("ours")),
         "pack_small_tls_cpu_vs_bare_get": ratio(runs.cpu("ours"), runs.cpu("bare")),
     }
+
+
+def million(at: Endpoint, scale: Scale) -> dict[str, Figure]:
+    """Once: 1,000,000 files planned and packed as one job, with the default cap."""
+    at.control("reset")
+    run = measure.run("together.py", "ours_million", at, "http", "small", str(scale.million_files))
+    at.control("reset")
+    assert run.more["packed"] == scale.million_files, f"{run.more['packed']:,.0f} files were packed"
+    row = (
+        f"{scale.million_files:,}",
+        f"{run.files_per_second:,.0f}",
+        short(run.cpu_per_file * 1e3),
+        f"{run.rss_mb:.0f}",
+    )
+    measure.table(
+        "Planning and packing at once",
+        ("files", "files/s", "client's CPU ms a file", "peak RSS MB, all processes"),
+        [row],
+    )
+    return {"pack_million_peak_rss_mb": figure([run.rss_mb])}
 
 
 def large(at: Endpoint, scale: Scale) -> dict[str, Figure]:
@@ -170,7 +209,7 @@ def plan(at: Endpoint, scale: Scale) -> dict[str, Figure]:
     runs = []
     for _ in range(scale.rounds):
         at.control("reset")
-        runs.append(measure.run(SCRIPT, "plan", at, "http", "small", str(_FILES_AN_ARCHIVE)))
+        runs.append(measure.run(_script("plan"), "plan", at, "http", "small", str(_FILES_AN_ARCHIVE)))
     growth = figure([run.more["growth_mb"] for run in runs])
     speed = figure([run.files_per_second for run in runs])
     row = (f"{_FILES_AN_ARCHIVE:,}", str(speed), str(growth), f"{max(run.rss_mb for run in runs):.0f}")
@@ -182,7 +221,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--quick", action="store_true", help="fewer files, and one round unless told: for development")
     parser.add_argument("--rounds", type=int)
-    parser.add_argument("--only", default="small,late,tls,plan,large")
+    parser.add_argument("--only", default="small,late,tls,plan,million,large")
     parser.add_argument("--whole", action="store_true", help="the slow ways get every file, too")
     arguments = parser.parse_args()
     scale = QUICK if arguments.quick else FULL
@@ -190,10 +229,11 @@ def main() -> None:
         arguments.rounds or scale.rounds,
         scale.files,
         {"small": {}, "large": {}} if arguments.whole else scale.slow_files,
+        scale.million_files,
     )
     print(f"# Packing: {measure.machine_load()}, {scale.rounds} rounds; median (least to most)")
     wanted = arguments.only.split(",")
-    parts = {"small": small, "late": late, "tls": tls, "plan": plan, "large": large}
+    parts = {"small": small, "late": late, "tls": tls, "plan": plan, "million": million, "large": large}
     found: dict[str, Figure] = {}
     for corpus in ("small", "large"):
         names = [name for name in parts if name in wanted and (name == "large") is (corpus == "large")]
@@ -202,8 +242,8 @@ def main() -> None:
         with measure.endpoint("--corpus", corpus, "--files", str(scale.files[corpus])) as at:
             for name in names:
                 found |= parts[name](at, scale)
-    peaks = [found.pop(name) for name in ("pack_small_peak_rss_mb", "pack_large_peak_rss_mb") if name in found]
-    if len(peaks) == 2:
+    peaks = [found[name] for name in found if name.endswith("_peak_rss_mb")]
+    if len(peaks) == 3:
         found["pack_peak_rss_mb"] = max(peaks, key=lambda peak: peak.median)
     measure.table(
         "Figures", ("figure", "median (least to most)"), [(name, str(value)) for name, value in found.items()]

@@ -5,10 +5,12 @@ verification, index rows.
 """
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from itertools import islice
+from typing import Any
 
 import measure
 from corpus import BUCKET
@@ -21,12 +23,13 @@ from glaciate.names import ArchiveId, JobId, ProjectName, new_job_id
 from glaciate.requests import Compression, Disposition, StorageClass
 from packer import bootstrap
 from packer.adapters.rows import utc_now
-from packer.application import CloseJob, Pack, Plan
+from packer.application import Pack, Plan
 from packer.domain.archives import Archive, ArchiveState, Job, JobState, NewArchive, Seal
 from packer.domain.planning import Span
 
 CORRELATION = "benchmark"
 _VAULT = "vault"
+_FILES_AN_ARCHIVE = 10_000  # the default cap
 
 
 @dataclass(slots=True)
@@ -162,7 +165,7 @@ def packer(what: JobOrder) -> Packer:
         planning_finished=False,
     )
     rows, sent = OneJob(job), Mailbox()
-    close = CloseJob(rows, sent)
+    close = replace(use_cases[PlanArchives].close, jobs=rows, bus=sent)
     plan: Plan = replace(use_cases[PlanArchives], jobs=rows, queue=sent, close=close)
     pack: Pack = replace(use_cases[PackArchive], jobs=rows, archives=rows, bus=sent, close=close)
     return Packer(plan, pack, rows, sent)
@@ -181,19 +184,64 @@ class _NoCatalog:
         return iter(())
 
 
-def pack_one_archive(files: int, prefix: str, *, with_index: bool) -> "object":
-    """Plans at once, and gives back the packing."""
-    ours = packer(order(prefix, max_files=files))
+def plan(files: int, prefix: str, *, archives: int) -> Packer:
+    """A job whose files are planned into so many archives."""
+    ours = packer(order(prefix, max_files=-(-files // archives)))
     ours.plan(PlanArchives(correlation_id=CORRELATION, job_id=ours.rows.job.job_id))
-    message = next(message for message in ours.sent.messages if isinstance(message, PackArchive))
+    planned = sum(archive.planned_files for archive in ours.rows.archives.values())
+    assert planned == files, f"{planned} of {files} files were planned"
+    return ours
+
+
+def packing(ours: Packer, number: int, *, with_index: bool) -> Callable[[], dict[str, float]]:
+    """The packing of one of the archives."""
+    message = [message for message in ours.sent.messages if isinstance(message, PackArchive)][number]
     pack = ours.pack if with_index else replace(ours.pack, index=NoIndex(), catalogs=_NoCatalog(ours.pack.catalogs))
 
     def work() -> dict[str, float]:
         pack(message)
         archive = ours.rows.archives[message.archive_id]
         assert archive.seal is not None
-        assert archive.seal.members == files, f"{archive.seal.members} of {files} files were packed"
+        assert archive.seal.members == archive.planned_files, f"only {archive.seal.members} files were packed"
         return {"bytes_in": archive.seal.bytes_in, "bytes_out": archive.seal.size_bytes}
+
+    return work
+
+
+def plan_and_pack(files: int, number: int, processes: int, exchange: Any) -> Callable[[], dict[str, float]]:
+    """Plans a job of so many files out of a million in the first process; packs its archives in all, one after the other."""
+    ours = packer(order("planned/", bucket="million", max_files=_FILES_AN_ARCHIVE))
+
+    class Handing:
+        """The pack queue: shared by all processes, as SQS would be."""
+
+        def send(self, *commands: object) -> None:
+            for command in commands:
+                if isinstance(command, PackArchive):
+                    exchange.put((command, ours.rows.archives[command.archive_id]))
+
+    class TheFirst:
+        """Of the listed files, as many as are wanted."""
+
+        def files(self, *where: Any, **after: Any) -> Any:
+            return islice(ours.plan.listing.files(*where, **after), files)
+
+    planning = replace(ours.plan, queue=Handing(), listing=TheFirst())
+
+    def work() -> dict[str, float]:
+        if number == 0:
+            planning(PlanArchives(correlation_id=CORRELATION, job_id=ours.rows.job.job_id))
+            for _ in range(processes):
+                exchange.put(None)
+        packed = 0
+        while (told := exchange.get()) is not None:
+            message, archive = told
+            ours.rows.archives[message.archive_id] = archive
+            ours.pack(message)
+            seal = ours.rows.archives.pop(message.archive_id).seal
+            assert seal is not None
+            packed += seal.members
+        return {"packed": packed}
 
     return work
 

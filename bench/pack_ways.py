@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
 import boto3
@@ -24,8 +25,12 @@ import measure
 from botocore.config import Config
 from corpus import BUCKET, CORPORA
 
+if TYPE_CHECKING:
+    from together import Share
+
 VAULT = "vault"
 Work = Callable[[], "dict[str, float] | None"]
+SharedWay = Callable[["Share"], Work]
 
 
 def _s3() -> "object":
@@ -166,22 +171,37 @@ def memory(files: list[tuple[str, int, str]]) -> Work:
     return work
 
 
-def _prefix(files: list[tuple[str, int, str]]) -> str:
-    return files[0][0].partition("/")[0] + "/"
+def ours(share: "Share") -> Work:
+    """The packer's own `Pack`: fetch, verify, compress, ZIP, catalog, upload, seal, index; an archive a process."""
+    from pack_ours import packing, plan
+
+    ours = plan(share.files, CORPORA[share.corpus].prefix, archives=share.processes)
+    return packing(ours, share.number, with_index=True)
 
 
-def ours(files: list[tuple[str, int, str]]) -> Work:
-    """The packer's own `Pack`: fetch, verify, compress, ZIP, catalog, upload, seal, index."""
-    from pack_ours import pack_one_archive
-
-    return pack_one_archive(len(files), _prefix(files), with_index=True)
-
-
-def ours_without_index(files: list[tuple[str, int, str]]) -> Work:
+def ours_without_index(share: "Share") -> Work:
     """The same but for the index."""
-    from pack_ours import pack_one_archive
+    from pack_ours import packing, plan
 
-    return pack_one_archive(len(files), _prefix(files), with_index=False)
+    ours = plan(share.files, CORPORA[share.corpus].prefix, archives=share.processes)
+    return packing(ours, share.number, with_index=False)
+
+
+def ours_million(share: "Share") -> Work:
+    """1,000,000 files: the first process plans, the others pack what it plans meanwhile, and then it packs, too."""
+    from pack_ours import plan_and_pack
+
+    return plan_and_pack(share.files, share.number, share.processes, share.exchange)
+
+
+def _share(way: Callable[[list[tuple[str, int, str]]], Work]) -> SharedWay:
+    def work(share: "Share") -> Work:
+        chosen = listed(CORPORA[share.corpus].prefix, share.files)
+        assert len(chosen) == share.files, f"{len(chosen)} files are there"
+        each = -(-share.files // share.processes)
+        return way(chosen[share.number * each : (share.number + 1) * each])
+
+    return work
 
 
 def ask(files: list[tuple[str, int, str]]) -> Work:
@@ -232,7 +252,14 @@ def ask(files: list[tuple[str, int, str]]) -> Work:
     return lambda: uvloop.run(all_answers())
 
 
-WAYS = {way.__name__: way for way in (straightforward, zipstream, bare, memory, ours, ours_without_index, ask)}
+WAYS = {way.__name__: way for way in (straightforward, zipstream, ask)}
+SHARED_WAYS: dict[str, SharedWay] = {
+    "ours": ours,
+    "ours_without_index": ours_without_index,
+    "ours_million": ours_million,
+    "bare": _share(bare),
+    "memory": _share(memory),
+}
 
 
 def _plan_a_million(max_files: int) -> str:
