@@ -53,7 +53,12 @@ class Endpoint:
         certificate = str(self.folder / "ca.pem")
         trust = {"AWS_CA_BUNDLE": certificate, "SSL_CERT_FILE": certificate} if scheme.startswith("https") else {}
         return {
-            **{name: value for name, value in os.environ.items() if not name.upper().endswith("_PROXY")},
+            **{
+                name: value
+                for name, value in os.environ.items()
+                if not name.upper().endswith("_PROXY") and name != "PYTHONDONTWRITEBYTECODE"
+            },
+            "PYTHONPYCACHEPREFIX": str(self.folder / "compiled"),  # or each run compiles all it imports
             "AWS_ENDPOINT_URL": self.url(scheme),
             "AWS_ACCESS_KEY_ID": SECRET,
             "AWS_SECRET_ACCESS_KEY": SECRET,
