@@ -4,16 +4,16 @@ import io
 import json
 import os
 import subprocess
-import sys
-import time
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import waiting
+import worker_process
 from glaciate import tables
 from glaciate.catalog import Catalog, read_catalog
 from glaciate.jobs import JobOrder
@@ -24,14 +24,6 @@ from glaciate_local.cloud import Server
 
 PROJECT = ProjectName("demo")
 SRC = Path(__file__).parents[1]
-
-
-def wait_until(happened: Callable[[], bool], what: str, *, seconds: float = 60) -> None:
-    """Watches for something, and names it when it does not come."""
-    deadline = time.monotonic() + seconds
-    while not happened():
-        assert time.monotonic() < deadline, f"waited {seconds} s for {what}"
-        time.sleep(0.05)
 
 
 @dataclass(frozen=True)
@@ -176,19 +168,11 @@ class PackerCloud:
         self.sqs.send_message(QueueUrl=self.queue("pack"), MessageBody=body)
 
     def start_worker(self, *, processes: int = 1, **environment: str) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(
-            [sys.executable, "-m", "packer.worker", "--processes", str(processes)],
-            env=self.environment(**environment),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-        )
+        return worker_process.start("packer", self.environment(**environment), "--processes", str(processes))
 
     def run_worker(self, *, processes: int = 1, **environment: str) -> str:
         """Runs a worker until it leaves by itself; what it said."""
-        worker = self.start_worker(processes=processes, **environment)
-        said, _ = worker.communicate(timeout=120)
-        assert worker.returncode == 0, said.decode()
-        return said.decode()
+        return worker_process.run("packer", self.environment(**environment), "--processes", str(processes))
 
     def job(self, job_id: JobId) -> dict[str, Any]:
         (row,) = self._items(self.jobs, {"id": job_id, "item": tables.JOB_ITEM})
@@ -225,7 +209,11 @@ class PackerCloud:
         if head.get("StorageClass", "STANDARD") in {"DEEP_ARCHIVE", "GLACIER"} and "Restore" not in head:
             wish = {"Days": 1, "GlacierJobParameters": {"Tier": "Standard"}}
             self.s3.restore_object(Bucket=self.vault, Key=vault_key, RestoreRequest=wish)
-            wait_until(lambda: "expiry" in self.s3.head_object(Bucket=self.vault, Key=vault_key)["Restore"], "the thaw")
+            waiting.until(
+                "the thaw",
+                lambda: "expiry" in self.s3.head_object(Bucket=self.vault, Key=vault_key)["Restore"],
+                every_seconds=0.05,
+            )
         body: bytes = self.s3.get_object(Bucket=self.vault, Key=vault_key)["Body"].read()
         return body
 
@@ -255,7 +243,7 @@ class PackerCloud:
                 self.sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
             return any(name == until for name, _ in found)
 
-        wait_until(hear, until)
+        waiting.until(until, hear, every_seconds=0.05)
         return found
 
     def open_uploads(self) -> list[Any]:

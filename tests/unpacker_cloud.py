@@ -2,11 +2,11 @@
 
 import json
 import subprocess
-import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+import worker_process
 from glaciate import tables
 from glaciate.names import ArchiveId, RequestId, new_request_id, part_key
 from glaciate.parts import WantedFile, write_wanted
@@ -90,19 +90,11 @@ class UnpackerCloud:
         return self.packer.environment(**(ours | more))
 
     def start_worker(self, **environment: str) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(
-            [sys.executable, "-m", "unpacker.worker"],
-            env=self.environment(**environment),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-        )
+        return worker_process.start("unpacker", self.environment(**environment))
 
     def run_worker(self, **environment: str) -> str:
         """Runs a worker until it leaves by itself; what it said."""
-        worker = self.start_worker(**environment)
-        said, _ = worker.communicate(timeout=120)
-        assert worker.returncode == 0, said.decode()
-        return said.decode()
+        return worker_process.run("unpacker", self.environment(**environment))
 
     def back(self, request_id: RequestId) -> dict[str, bytes]:
         """What arrived for a request, by source key."""

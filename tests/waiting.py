@@ -7,7 +7,7 @@ from typing import TypeVar
 Found = TypeVar("Found")
 
 
-def until(awaited: str, look: Callable[[], Found | None], *, seconds: float = 60) -> Found:
+def until(awaited: str, look: Callable[[], Found | None], *, seconds: float = 60, every_seconds: float = 0.2) -> Found:
     """What `look` finds, as soon as it finds something.
 
     Raises:
@@ -21,4 +21,4 @@ def until(awaited: str, look: Callable[[], Found | None], *, seconds: float = 60
         if time.monotonic() > deadline:
             msg = f"not seen within {seconds:.0f} s: {awaited}"
             raise AssertionError(msg)
-        time.sleep(0.2)
+        time.sleep(every_seconds)

@@ -9,8 +9,9 @@ import pytest
 from glaciate.catalog import MEMBER_NAME
 from glaciate.names import RequestId
 from glaciate_local.cloud import Server
-from packer_cloud import PackerCloud, wait_until
+from packer_cloud import PackerCloud
 from unpacker_cloud import UnpackerCloud
+from waiting import until
 
 pytestmark = pytest.mark.cloud
 
@@ -134,7 +135,7 @@ def test_a_worker_stopped_half_way_is_replaced_by_another(
     unpacker.announce(archive)
 
     worker = unpacker.start_worker(READ_CONCURRENCY="1", COALESCE_GAP_BYTES="0", COALESCE_LIMIT_BYTES="1")
-    wait_until(lambda: _arrived(unpacker, request) >= after_files, f"{after_files} files")
+    until(f"{after_files} files", lambda: _arrived(unpacker, request) >= after_files, every_seconds=0.05)
     worker.send_signal(how)
     worker.communicate(timeout=60)
     said = unpacker.run_worker(IDLE_SECONDS="5")
