@@ -50,6 +50,7 @@ def test_an_unsorted_csv_is_archived_and_every_file_is_found_by_key_name_and_pre
     )
 
     assert job["state"] == "COMPLETED", job
+    assert job["manifest_uri"] == uri
     assert (job["counts"]["archived"], job["counts"]["archives"]) == (18, 5)
     assert glaciate.keys("source", f"{prefix}in/") == {f"{prefix}in/not-listed"}
     assert [file["key"] for file in glaciate.found(prefix=f"{prefix}in/")] == sorted(files)

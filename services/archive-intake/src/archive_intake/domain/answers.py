@@ -120,6 +120,7 @@ class JobStatus:
     project: str
     bucket: str
     prefix: str
+    manifest_uri: str | None  # the list that names the files; None where the prefix is listed
     storage_class: str
     output_prefix: str
     disposition: Disposition | DeleteAfterDays
@@ -162,6 +163,7 @@ def status_of(job: Job, *, skipped: SkippedPage, archives: ArchivesPage, hold: H
         project=order.project,
         bucket=order.bucket,
         prefix=order.prefix,
+        manifest_uri=order.source.uri if order.source else None,
         storage_class=order.storage_class,
         output_prefix=order.output_prefix,
         disposition=order.disposition,
