@@ -3,12 +3,12 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 export UV_PYTHON_DOWNLOADS := never
-export PYTHONDONTWRITEBYTECODE := 1
+unexport PYTHONDONTWRITEBYTECODE
 
 PYTHON ?= python3
 BIN := .venv/bin
-# Two processes, a file to one of them: tests wait for the local cloud most of the time.
-PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
+# Three processes, a file to one of them: tests wait for the local cloud much of the time.
+PYTEST := $(BIN)/python -m pytest -n 3 --no-loadscope-reorder
 # uv from the PATH when it is the pinned version, else a private copy.
 UV_VERSION := $(shell sed -n 's/^uv==\([0-9.]*\).*/\1/p' requirements-tools.lock)
 UV := $(shell if [ "$$(uv --version 2>/dev/null | cut -d' ' -f2)" = "$(UV_VERSION)" ]; then command -v uv; else echo .tools/bin/uv; fi)
@@ -42,8 +42,8 @@ demo: setup build ## archive real files on the local cloud, restore some, compar
 test: check ## everything CI asks: check, then all tests but the very long ones
 	$(PYTEST) -m "not very_slow"
 
-test-fast: setup ## unit, contract and infra tests
-	$(PYTEST) tests/unit tests/contract tests/infra
+test-fast: setup build ## unit, contract, infra and flow tests but the slow ones: under two minutes
+	$(PYTEST) -m "not slow and not very_slow" tests/unit tests/contract tests/infra tests/flow
 
 test-all: check ## every test, the very long ones too
 	$(PYTEST)

@@ -4,11 +4,13 @@ import os
 from collections.abc import Generator
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import aws_xray_sdk.core  # makes its UDP socket when it is imported: before sockets are off
+import botocore.session
 import pytest
-from botocore.loaders import JSONFileLoader
+from moto.core.serialize import AttributePicker, AttributePickerContext
+from xdist.scheduler import LoadFileScheduling
 
 import faults
 from clouds import bare_server, cloud, server, server_settings  # noqa: F401  fixtures
@@ -28,24 +30,51 @@ os.environ |= {
 }
 
 
+# What takes longest and waits most begins first, so that no process is left with it at the end.
+_ORDER: Final = ("flow", "end_to_end", "integration", "contract", "infra", "unit")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if item.path.is_relative_to(TESTS / "unit"):
+        if _folder(item) == "unit":
             item.add_marker(pytest.mark.disable_socket)
+    items.sort(key=lambda item: _ORDER.index(_folder(item)))
 
 
-def _descriptions_of_services_once() -> None:
-    """Every session of botocore's reads the descriptions of AWS's services anew; there is one for each test. Here they share them."""
-    read_alone, loader = JSONFileLoader.load_file, JSONFileLoader()
-
-    @cache
-    def read(path: str) -> Any:
-        return read_alone(loader, path)
-
-    JSONFileLoader.load_file = lambda _loader, path: read(path)
+def _folder(item: pytest.Item) -> str:
+    return item.path.relative_to(TESTS).parts[0]
 
 
-_descriptions_of_services_once()
+class _ByFile(LoadFileScheduling):
+    """A process runs whole files; the flow tests, which share one local cloud, are as one."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = super()._split_scope(nodeid)
+        return "flow" if file.startswith("tests/flow/") else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _ByFile:
+    return _ByFile(config, log)
+
+
+# Every session of botocore's reads the descriptions of AWS's services anew; there is one for each test. Here they share them.
+botocore.session.create_loader = cache(botocore.session.create_loader)
+
+
+def _values_of_dynamodb_at_once() -> None:
+    """A value of DynamoDB's is a dict of one entry, its type's; moto looks for all ten types there, under several spellings each."""
+    types, pick = frozenset({"S", "N", "B", "SS", "NS", "BS", "M", "L", "NULL", "BOOL"}), AttributePicker.__call__
+
+    def quickly(picker: AttributePicker, context: AttributePickerContext) -> Any:
+        value, key = context.obj, context.key
+        if key in types and type(value) is dict and len(value) == 1 and not types.isdisjoint(value):
+            return value.get(key)
+        return pick(picker, context)
+
+    AttributePicker.__call__ = quickly
+
+
+_values_of_dynamodb_at_once()
 
 
 @pytest.hookimpl(wrapper=True)

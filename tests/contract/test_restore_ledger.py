@@ -387,7 +387,11 @@ def test_a_part_that_failed_as_a_whole_names_all_its_files(ledger: RestoreLedger
     assert (event.location, event.available_until) == (None, None)
 
 
-@pytest.mark.parametrize("document", [None, b"no gzip", gzip.compress(b"no JSON"), gzip.compress(b'{"key": 1}')])
+@pytest.mark.parametrize(
+    "document",
+    [None, b"no gzip", gzip.compress(b"no JSON"), gzip.compress(b'{"key": 1}')],
+    ids=["none", "no gzip", "no JSON", "no list"],
+)
 def test_a_part_whose_list_is_lost_says_how_many_files_failed(ledger: RestoreLedger, document: bytes | None) -> None:
     record_request(files=2)
     record_part(files=2)

@@ -251,6 +251,7 @@ def _is_queued(contract: type[Contract]) -> bool:
     )
 
 
+@pytest.mark.slow
 def test_replaying_each_message_and_each_call_twice_changes_nothing(past: Past) -> None:
     before = past.traces()
 

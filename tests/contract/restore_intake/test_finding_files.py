@@ -81,6 +81,7 @@ def test_a_version_archived_after_the_acceptance_is_not_taken(world: World) -> N
     assert [file.size for file in parts[first]] == [1]
 
 
+@pytest.mark.slow
 def test_a_large_prefix_is_resolved_in_steps_and_complete(world: World) -> None:
     for number in range(60):
         world.vault.put(number, [f"d/{number:04}/{name}" for name in "abc"])
@@ -116,6 +117,7 @@ def test_a_large_prefix_resolved_again_after_a_death_promises_no_place_twice(wor
     assert (request.resolved, request.parts, request.files) == (True, 25, 26)
 
 
+@pytest.mark.slow
 def test_a_folder_archived_over_and_over_is_resolved_in_steps_to_the_newest_of_each(world: World) -> None:
     for number in range(60):
         files = {"d/a": number, "d/z": number, f"d/once/{number:03}": 7}
@@ -412,6 +414,7 @@ def test_the_first_page_of_a_large_project_reads_a_bounded_few_objects(world: Wo
     assert len(world.s3.asked) <= 10
 
 
+@pytest.mark.slow
 def test_the_first_page_of_a_million_files_takes_a_bounded_few_queries(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

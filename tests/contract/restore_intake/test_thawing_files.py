@@ -247,6 +247,7 @@ def test_expedited_without_capacity_is_asked_for_again_until_there_is_some(world
     assert part_state(world, request_id, archive) is PartState.THAWING
 
 
+@pytest.mark.slow
 def test_a_request_for_more_archives_than_a_message_takes_thaws_them_all(world: World) -> None:
     archives = [world.vault.put(number, [f"{number}.csv"]) for number in range(60)]
     request_id = world.post(filename=[f"{number}.csv" for number in range(60)])
@@ -536,6 +537,7 @@ def test_what_was_restored_before_the_cancelling_stays_restored(world: World) ->
     assert {key: file["state"] for key, file in files.items()} == {"a.csv": "RESTORED", "b.csv": "CANCELLED"}
 
 
+@pytest.mark.slow
 def test_a_lost_list_stops_neither_the_status_nor_the_resolving(world: World) -> None:
     """The newer archive's list is lost half-way: the older version does not take the place of the newer one, which fails."""
     older = world.vault.put(0, [f"in/{number:03}" for number in range(3)])

@@ -78,6 +78,7 @@ def test_a_job_runs_to_its_end() -> None:
     assert len(world.named("ArchiveJobCompleted.v1")) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("share", range(4))
 def test_a_worker_that_dies_at_any_step_changes_nothing_in_the_end(share: int) -> None:
     def die() -> None:
@@ -93,6 +94,7 @@ def test_a_worker_that_dies_at_any_step_changes_nothing_in_the_end(share: int) -
         assert_all_is_archived(world)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("share", range(4))
 def test_a_transient_failure_at_any_step_changes_nothing_in_the_end(share: int) -> None:
     def fail() -> None:
@@ -106,6 +108,7 @@ def test_a_transient_failure_at_any_step_changes_nothing_in_the_end(share: int) 
         assert_all_is_archived(world)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("share", range(4))
 def test_a_second_worker_that_takes_everything_over_at_any_step_changes_nothing_in_the_end(share: int) -> None:
     """The first one's lease is thought to have run out, and its messages come to another: then it goes on, late."""
@@ -122,6 +125,7 @@ def test_a_second_worker_that_takes_everything_over_at_any_step_changes_nothing_
         assert_all_is_archived(world)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("share", range(4))
 def test_a_worker_that_was_taken_over_while_a_source_could_not_be_read_spoils_nothing(share: int) -> None:
     """The second worker's archives lack the source; the first one, late, has read it and would say that it is archived."""
@@ -141,6 +145,7 @@ def test_a_worker_that_was_taken_over_while_a_source_could_not_be_read_spoils_no
         assert "in/01" in world.source or "in/01" in world.members()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key", ["in/02", "in/05-big"])
 @pytest.mark.parametrize("disposition", list(Disposition))
 @pytest.mark.parametrize("change", ["rewritten", "deleted", "unreadable"])

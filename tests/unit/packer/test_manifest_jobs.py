@@ -142,6 +142,7 @@ TRIED = [  # how packing goes on after a crash does not depend on where the file
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("share", range(PARTS))
 def test_a_planner_that_dies_at_any_step_changes_nothing_in_the_end(share: int) -> None:
     def die() -> None:
@@ -170,6 +171,7 @@ def finished() -> World:
     return world
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("share", range(PARTS))
 def test_a_transient_failure_at_any_step_changes_nothing_in_the_end(share: int) -> None:
     def fail() -> None:
@@ -197,6 +199,7 @@ def test_two_planners_at_once_plan_the_same() -> None:
         assert_all_is_archived(world)
 
 
+@pytest.mark.slow
 def test_a_slower_planner_that_notes_less_progress_at_any_step_does_no_harm() -> None:
     for at in TRIED[::5]:
         world = new_world(manifest=DeclaredManifest(file_count=len(FILES | BIG)))
