@@ -7,9 +7,9 @@ import pytest
 from botocore.client import BaseClient
 
 from fakes.restore_world import World
-from fakes.vault import JOB, PROJECT, SEALED_AT, SOURCE, VAULT
+from fakes.vault import JOB, PROJECT, SEALED_AT, SOURCE
 from glaciate.errors import Problem
-from glaciate.names import ArchiveId, JobId, ProjectName, RequestId, catalog_key, job_of, vault_key_of_zip
+from glaciate.names import ArchiveId, JobId, ProjectName, RequestId, job_of
 from glaciate.parts import WantedFile
 from glaciate.tables import ArchiveRow, archive_hash_key, archive_range_key
 from restore_intake.domain.queries import FilesQuery, read_query
@@ -489,16 +489,3 @@ def test_the_files_of_a_request_come_in_pages_that_miss_none(world: World) -> No
 
     assert rounds == 4
     assert found == [f"d/{number}/{file}" for number in range(3) for file in range(5)]
-
-
-def test_a_file_is_restored_by_name_though_the_catalog_of_its_archive_is_lost(world: World) -> None:
-    world.vault.put(0, ["in/a.csv"])
-    archive = world.vault.put(1, ["in/b.csv", "in/c.csv"])
-    world.s3.delete_object(Bucket=VAULT, Key=catalog_key(archive))
-
-    request_id = world.post(filename="c.csv")
-
-    part = world.ledger.part(request_id, archive)
-    assert part is not None
-    assert (part.vault_bucket, part.vault_key) == (VAULT, vault_key_of_zip("archives/demo/", archive))
-    assert [file.key for file in world.ledger.documents.wanted(request_id, archive)] == ["in/c.csv"]

@@ -154,9 +154,7 @@ def _restore_accepted(event: RestoreAccepted) -> Notice:
 def _restore_ended(event: RestoreCompleted) -> Notice:
     headline, sentence = _RESTORE_HEADLINES[event.outcome]
     there = event.restored > 0
-    counts = (
-        f"{event.restored:,} of {event.files:,} restored, {event.failed:,} failed, {event.missing:,} never archived"
-    )
+    counts = f"{event.restored:,} of {event.files:,} restored, {event.failed:,} failed, {event.missing:,} not found"
     facts = (
         ("Project", event.project),
         ("Request", event.request_id),

@@ -3,9 +3,11 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from http import HTTPStatus
 from typing import Protocol
 
 from glaciate.catalog import Catalog, CatalogHeader
+from glaciate.errors import Problem
 from glaciate.events import RestoreCompleted
 from glaciate.names import ArchiveId, JobId, ProjectName, RequestId
 from glaciate.projects import ProjectsDocument
@@ -60,11 +62,23 @@ class Index(Protocol):
         """The indexed archives whose keys meet a prefix, in order of their first keys; `after`: only those that begin behind that key."""
 
 
+class CatalogLost(Problem):
+    """409: the catalog of an archive is not there or damaged; its files are found by name alone until it is rebuilt."""
+
+    def __init__(self, archive_id: ArchiveId) -> None:
+        message = f"the catalog of archive {archive_id} is lost: restore one of its files by its key, which rebuilds it"
+        super().__init__(HTTPStatus.CONFLICT, "CatalogLost", message, {"archive_id": archive_id})
+
+
 class Catalogs(Protocol):
     """What every archive holds."""
 
     def read(self, archive_id: ArchiveId) -> Catalog:
-        """A whole catalog."""
+        """A whole catalog.
+
+        Raises:
+            CatalogLost: it is not there, or damaged.
+        """
 
     def headers(self, archive_ids: Iterable[ArchiveId]) -> Mapping[ArchiveId, CatalogHeader]:
         """The headers of several catalogs, which say where the archives lie; of a catalog that is lost there is none."""
@@ -132,6 +146,9 @@ class Requests(Protocol):
 
     def resolved_to(self, request_id: RequestId, place: str) -> None:
         """Notes how far a request is resolved."""
+
+    def lacks(self, request_id: RequestId, missing: Iterable[str]) -> None:
+        """Adds to what a request that is being resolved will not get; what is said already is not said twice."""
 
     def resolved(self, request_id: RequestId, *, missing: tuple[str, ...]) -> None:
         """Says that every part is recorded, and counts them."""

@@ -1,6 +1,7 @@
 """The index: the files and archives tables, and the catalogs beside the vault."""
 
 import base64
+import gzip
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -23,13 +24,14 @@ from glaciate.tables import (
 )
 from glaciate.telemetry import logger
 from restore_intake.domain.finding import ArchiveRange, FileVersion
-from restore_intake.ports import Catalogs
+from restore_intake.ports import CatalogLost, Catalogs
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 _HEADER_BYTES: Final = 8192  # a header compresses to about 300 bytes, and never to more than its prefix and some
 _THREADS: Final = 16
+_DAMAGED: Final = (gzip.BadGzipFile, zlib.error, EOFError, ValueError)
 _INDEXED: Final = ("INDEXED", "DONE")
 _FIRST_CHARACTER: Final = "\x00"
 _LAST_CHARACTER: Final = "\U0010ffff"
@@ -44,9 +46,18 @@ class S3Catalogs:
     bucket: str
 
     def read(self, archive_id: ArchiveId) -> Catalog:
-        """A whole catalog."""
-        answer = self.s3.get_object(Bucket=self.bucket, Key=catalog_key(archive_id))
-        return read_catalog(answer["Body"].read())
+        """A whole catalog.
+
+        Raises:
+            CatalogLost: it is not there, or damaged.
+        """
+        try:
+            answer = self.s3.get_object(Bucket=self.bucket, Key=catalog_key(archive_id))
+            return read_catalog(answer["Body"].read())
+        except (ClientError, *_DAMAGED) as error:
+            _raise_unless_lost(error)
+            logger().error("catalog lost", extra={"archive_id": archive_id, "reason": str(error)})
+            raise CatalogLost(archive_id) from error
 
     def headers(self, archive_ids: Iterable[ArchiveId]) -> Mapping[ArchiveId, CatalogHeader]:
         """The headers of several catalogs, some at a time; of a catalog that is lost there is none."""
@@ -59,18 +70,27 @@ class S3Catalogs:
         key = catalog_key(archive_id)
         try:
             answer = self.s3.get_object(Bucket=self.bucket, Key=key, Range=f"bytes=0-{_HEADER_BYTES - 1}")
-        except ClientError as error:
-            if error.response["Error"]["Code"] != "NoSuchKey":
-                raise
-            logger().error("catalog lost", extra={"archive_id": archive_id})
+            return _read_header(answer["Body"].read())
+        except (ClientError, *_DAMAGED) as error:
+            _raise_unless_lost(error)
+            logger().error("catalog lost", extra={"archive_id": archive_id, "reason": str(error)})
             return None
-        start = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16).decompress(answer["Body"].read())
-        line, end, _rest = start.partition(b"\n")
-        header = next(iter(read_lines([line])), None)
-        if not end or not isinstance(header, CatalogHeader):
-            msg = f"{key} does not begin with a catalog's header"
-            raise ValueError(msg)
-        return header
+
+
+def _read_header(compressed: bytes) -> CatalogHeader:
+    start = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16).decompress(compressed)
+    line, end, _rest = start.partition(b"\n")
+    header = next(iter(read_lines([line])), None)
+    if not end or not isinstance(header, CatalogHeader):
+        msg = "it does not begin with a catalog's header"
+        raise ValueError(msg)
+    return header
+
+
+def _raise_unless_lost(error: Exception) -> None:
+    """An empty object has no range to answer with; every other answer of S3's may be another next time."""
+    if isinstance(error, ClientError) and error.response["Error"]["Code"] not in {"NoSuchKey", "InvalidRange"}:
+        raise error
 
 
 @dataclass(frozen=True, slots=True)

@@ -115,6 +115,24 @@ class DynamoRequests:
         row = RequestRow(request_id, REQUEST_ITEM)
         conditionally(lambda: row.update([RequestRow.resolved_to.set(place)], condition=it_is_further))
 
+    def lacks(self, request_id: RequestId, missing: Iterable[str]) -> None:
+        """Adds to what a request that is being resolved will not get.
+
+        Raises:
+            Transient: somebody else added to it at the same moment.
+        """
+        if not (names := tuple(missing)):
+            return
+        row = RequestRow.get(request_id, REQUEST_ITEM, consistent_read=True)
+        so_far = list(row.missing or ())
+        more = [name for name in names if name not in so_far]
+        as_it_was = (RequestRow.missing == row.missing) & (RequestRow.resolved == False)  # noqa: E712 - PynamoDB's way
+        if more and not row.resolved:
+            added = conditionally(lambda: row.update([RequestRow.missing.set(so_far + more)], condition=as_it_was))
+            if not added:
+                msg = f"request {request_id} was changed by another message"
+                raise Transient(msg)
+
     def resolved(self, request_id: RequestId, *, missing: tuple[str, ...]) -> None:
         """Lets nobody record another part, then counts those that are there."""
         self.resolved_to(request_id, _END)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from glaciate.api import require_deployment
 from glaciate.costs import ArchiveToRead, RestoreEstimate, restore_estimate, tiers_of
@@ -114,6 +114,8 @@ class QuoteRestore:
         if len(ranges) > MOST_ARCHIVES_READ or sum(archive.members for archive in ranges) > MOST_MEMBERS_READ:
             return self._quote_unread(wanted, topic, ranges)
         found = self.find.in_archives(wanted, ranges)
+        if found.lost:
+            _refuse_lost_catalogs(found.lost)
         if not found.versions:
             if not wanted.allow_missing:
                 message = f"no archive holds {wanted.wanted}"
@@ -198,6 +200,15 @@ def _to_read(head: ArchiveHead, files: int, size: int) -> ArchiveToRead:
         wanted_bytes=size,
         thawed=head.expires_at is not None,
     )
+
+
+def _refuse_lost_catalogs(lost: tuple[ArchiveRange, ...]) -> NoReturn:
+    names = ", ".join(f"{archive.archive_id} ({archive.first_key} to {archive.last_key})" for archive in lost)
+    message = (
+        f"the catalogs of these archives are lost: {names}; restore one file of each by its key, which rebuilds it"
+    )
+    details = [{"archive_id": one.archive_id, "first_key": one.first_key, "last_key": one.last_key} for one in lost]
+    raise conflict("CatalogLost", message, {"archives": details})
 
 
 def _refuse_contradictions(body: RestoreRequest) -> None:

@@ -6,21 +6,23 @@ from typing import Any, Final
 
 from glaciate.catalog import CatalogHeader
 from glaciate.errors import conflict
-from glaciate.names import ArchiveId
+from glaciate.names import ArchiveId, ProjectName
 from restore_intake.domain.finding import ArchiveRange, FileVersion, sealed_by
 from restore_intake.domain.ordering import RestoreOrder
-from restore_intake.ports import Catalogs, Index
+from restore_intake.ports import CatalogLost, Catalogs, Index
 
 MOST_KEYS_LISTED: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The files of a request: one version each; the headers of their archives; and the names that no archive holds."""
+    """The files of a request: one version each; the headers of their archives; the names that no archive holds; and the archives
+    of which nobody knows what they hold, because their catalogs are lost."""
 
     versions: tuple[FileVersion, ...]
     headers: Mapping[ArchiveId, CatalogHeader]
     missing: tuple[str, ...] = ()
+    lost: tuple[ArchiveRange, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,19 +58,7 @@ class FindWanted:
             message = f"several files match {names}: {how}"
             raise conflict("AmbiguousName", message, {"ambiguous": ambiguous})
         wanted = order.choose(found)
-        return Found(wanted, self._headers(order, wanted), tuple(missing))
-
-    def _headers(self, order: RestoreOrder, wanted: Iterable[FileVersion]) -> Mapping[ArchiveId, CatalogHeader]:
-        """By the catalogs; where one is lost by the index, for the archive itself still has it."""
-        by_archive = {file.archive_id: file for file in wanted}
-        headers = dict(self.catalogs.headers(sorted(by_archive)))
-        for archive_id in by_archive.keys() - headers.keys():
-            header = self.index.header(order.project, by_archive[archive_id])
-            if header is None:
-                msg = f"neither a catalog nor the index says where archive {archive_id} is"
-                raise LookupError(msg)
-            headers[archive_id] = header
-        return headers
+        return Found(wanted, headers_of(wanted, order.project, self.catalogs, self.index), tuple(missing))
 
     def ranges(self, order: RestoreOrder, bucket: str, *, after: str | None = None) -> tuple[ArchiveRange, ...]:
         """The archives of a bucket that may hold files that the order asks for other than by name."""
@@ -79,15 +69,20 @@ class FindWanted:
         """What the order asks for, other than by name, in these archives."""
         headers: dict[ArchiveId, CatalogHeader] = {}
         found: list[FileVersion] = []
+        lost: list[ArchiveRange] = []
         for archive in ranges:
-            catalog = self.catalogs.read(archive.archive_id)
+            try:
+                catalog = self.catalogs.read(archive.archive_id)
+            except CatalogLost:
+                lost.append(archive)
+                continue
             headers[archive.archive_id] = catalog.header
             found += (
                 FileVersion(archive.bucket, member.key, member.size, archive.sealed_at, archive.archive_id)
                 for member in catalog.members
                 if order.matches(member.key)
             )
-        return Found(order.choose(found), headers)
+        return Found(order.choose(found), headers, lost=tuple(lost))
 
     def _of(self, order: RestoreOrder, name: str) -> Iterator[FileVersion]:
         if "/" in name:
@@ -101,6 +96,25 @@ class FindWanted:
         for version in self.index.named(order.project, name):
             if version.bucket in order.buckets and sealed_by(version.sealed_at, order.as_of):
                 yield version
+
+
+def headers_of(
+    files: Iterable[FileVersion], project: ProjectName, catalogs: Catalogs, index: Index
+) -> Mapping[ArchiveId, CatalogHeader]:
+    """Where the archives of some files lie: by the catalogs; where one is lost by the index, for the archive itself still has it.
+
+    Raises:
+        LookupError: neither says so.
+    """
+    by_archive = {file.archive_id: file for file in files}
+    headers = dict(catalogs.headers(sorted(by_archive)))
+    for archive_id in by_archive.keys() - headers.keys():
+        header = index.header(project, by_archive[archive_id])
+        if header is None:
+            msg = f"neither a catalog nor the index says where archive {archive_id} is"
+            raise LookupError(msg)
+        headers[archive_id] = header
+    return headers
 
 
 def _few(versions: Iterable[FileVersion]) -> Iterator[FileVersion]:

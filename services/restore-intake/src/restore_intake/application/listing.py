@@ -9,6 +9,7 @@ from typing import Any, Final
 from glaciate.catalog import CatalogHeader
 from glaciate.errors import unprocessable
 from glaciate.names import ProjectName
+from restore_intake.application.finding import headers_of
 from restore_intake.domain.finding import ArchiveRange, FileVersion
 from restore_intake.domain.queries import FilesQuery, read_offset, write_place
 from restore_intake.domain.thawing import ArchiveHead, Copy, copy_of
@@ -52,6 +53,7 @@ class ListFiles:
 
         Raises:
             Problem: 404 no such project; 403 a bucket that is not the project's; 400 a token that is none of ours;
+                409 the catalog of an archive that must be read is lost;
                 422 more archives overlap here than can be read for a page.
         """
         project = self.projects.load().require(query.project_name)
@@ -59,7 +61,7 @@ class ListFiles:
             project.require_bucket(query.bucket_name)
         buckets = (query.bucket_name,) if query.bucket_name is not None else tuple(sorted(project.source_buckets))
         page, token = self._page(_Scope(ProjectName(project.name), buckets), query)
-        return {"files": self._describe(page), "next_token": token}
+        return {"files": self._describe(page, ProjectName(project.name)), "next_token": token}
 
     def _page(self, scope: "_Scope", query: FilesQuery) -> "_Page":
         if query.filename is not None:
@@ -128,8 +130,8 @@ class ListFiles:
                 version = FileVersion(archive.bucket, member.key, member.size, archive.sealed_at, archive.archive_id)
                 yield Entry(version, member.etag)
 
-    def _describe(self, page: list[Entry]) -> list[dict[str, Any]]:
-        headers = self.catalogs.headers(sorted({entry.version.archive_id for entry in page}))
+    def _describe(self, page: list[Entry], project: ProjectName) -> list[dict[str, Any]]:
+        headers = headers_of((entry.version for entry in page), project, self.catalogs, self.index)
         heads = self.vault.heads({(header.vault_bucket, header.vault_key) for header in headers.values()})
         now = self.now()
         archives = {archive_id: _describe_archive(header, heads, now) for archive_id, header in headers.items()}

@@ -82,7 +82,8 @@ class ResolveRequest:
             return True
         if not self._resolve_archives(request, recorded):
             return False
-        self.requests.resolved(request.request_id, missing=() if recorded else (request.order.wanted,))
+        now = self.requests.get(request.request_id) or request
+        self.requests.resolved(request.request_id, missing=now.missing or (() if recorded else (request.order.wanted,)))
         return True
 
     def _resolve_archives(self, request: Request, recorded: set[ArchiveId]) -> bool:
@@ -100,6 +101,7 @@ class ResolveRequest:
                         return False
                     left -= len(archives)
                     found = self.find.in_archives(request.order, archives)
+                    self.requests.lacks(request.request_id, map(_without_catalog, found.lost))
                     promised = self._promised(request, concerned & recorded, group)
                     self._record(request, found, recorded, promised=promised)
                     progress = progress.further(len(archives))
@@ -133,6 +135,13 @@ class ResolveRequest:
                 wanted = tuple(file for part in planned_parts(request.order, found) for file in part.files)
             places.update(file.place for file in wanted)
         return frozenset(places)
+
+
+def _without_catalog(archive: ArchiveRange) -> str:
+    return (
+        f"(files of archive {archive.archive_id}, from {archive.first_key} to {archive.last_key}: its catalog is lost; restore one "
+        "of them by its key, which rebuilds it, then restore again; what came of these keys meanwhile may be an older version)"
+    )
 
 
 @dataclass(frozen=True, slots=True)
