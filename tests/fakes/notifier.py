@@ -1,7 +1,11 @@
 """Stand-ins for the notifier's ports; they pass the same contract suite as SNS and DynamoDB."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
+from glaciate.errors import Busy
+from notifier.adapters import TELLING
 from notifier.domain import Notice
 
 
@@ -26,9 +30,21 @@ class FakeTold:
 
     facts: set[tuple[str, str]] = field(default_factory=set)
     refusals: int = 0
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    claims: dict[tuple[str, str], datetime] = field(default_factory=dict)
 
-    def knows(self, notice: Notice) -> bool:
-        return (notice.about, notice.fact) in self.facts
+    def claim(self, notice: Notice) -> bool:
+        fact = (notice.about, notice.fact)
+        if fact in self.facts:
+            return False
+        if fact in self.claims and self.claims[fact] >= self.now():
+            msg = "somebody is telling it"
+            raise Busy(msg)
+        self.claims[fact] = self.now() + TELLING
+        return True
+
+    def give_back(self, notice: Notice) -> None:
+        self.claims.pop((notice.about, notice.fact), None)
 
     def note(self, notice: Notice) -> None:
         if self.refusals:

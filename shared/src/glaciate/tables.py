@@ -358,14 +358,15 @@ class FallbackRow(_JobsTable):
 
 
 class ToldRow(_JobsTable):
-    """A fact about a job or request that people were told; beside the row it is about."""
+    """A fact about a job or request that people were told, or that somebody is telling; beside the row it is about."""
 
     class Meta:
         """Bound by `bind`."""
 
         table_name = "unbound"
 
-    told_at = UTCDateTimeAttribute()
+    told_at = UTCDateTimeAttribute(null=True)
+    telling_until = UTCDateTimeAttribute(null=True)
 
 
 WAITING_LIST: Final = "waiting"

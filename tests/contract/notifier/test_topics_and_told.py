@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import boto3
@@ -12,6 +12,7 @@ from moto import mock_aws
 
 from fakes.notifier import FakeTold
 from fakes.told_events import job_ended, restore_ended
+from glaciate.errors import Busy
 from glaciate.events import FailedFile, Outcome
 from glaciate.tables import ToldRow, bind
 from notifier.adapters import DynamoTold, SnsTopics
@@ -22,27 +23,60 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs.type_defs import MessageTypeDef
 
 
+@pytest.fixture
+def clock() -> list[datetime]:
+    return [datetime(2026, 7, 1, tzinfo=UTC)]
+
+
 @pytest.fixture(params=["fake", "dynamodb"])
-def told(request: pytest.FixtureRequest) -> Iterator[Told]:
+def told(request: pytest.FixtureRequest, clock: list[datetime]) -> Iterator[Told]:
     if request.param == "fake":
-        yield FakeTold()
+        yield FakeTold(now=lambda: clock[0])
         return
     with mock_aws():
         bind(jobs="jobs")
         ToldRow.create_table(billing_mode="PAY_PER_REQUEST")
-        yield DynamoTold(lambda: datetime(2026, 7, 1, tzinfo=UTC))
+        yield DynamoTold(lambda: clock[0])
 
 
-def test_a_fact_is_known_once_it_was_noted_and_no_other_is(told: Told) -> None:
+def test_a_fact_that_was_noted_is_never_told_again_and_others_are(told: Told, clock: list[datetime]) -> None:
     notice = notice_of(job_ended())
     others = [notice_of(job_ended(Outcome.FAILED)), replace(notice, about="1n4a0a02swe7")]
-    assert not told.knows(notice)
+    assert told.claim(notice)
 
     told.note(notice)
     told.note(notice)
+    clock[0] += timedelta(days=1)
 
-    assert told.knows(notice)
-    assert not any(told.knows(other) for other in others)
+    assert not told.claim(notice)
+    assert all(told.claim(other) for other in others)
+
+
+def test_what_was_given_back_may_be_told_at_once_but_not_what_was_told(told: Told) -> None:
+    notice = notice_of(job_ended())
+    assert told.claim(notice)
+
+    told.give_back(notice)
+
+    assert told.claim(notice)
+    told.note(notice)
+    told.give_back(notice)
+    assert not told.claim(notice)
+
+
+def test_while_a_fact_is_being_told_others_wait_and_one_takes_over_from_a_teller_that_died(
+    told: Told, clock: list[datetime]
+) -> None:
+    notice = notice_of(job_ended())
+    assert told.claim(notice)
+
+    with pytest.raises(Busy):
+        told.claim(notice)
+    clock[0] += timedelta(minutes=3)
+
+    assert told.claim(notice)
+    with pytest.raises(Busy):
+        told.claim(notice)
 
 
 def published(*, fifo: bool) -> "list[MessageTypeDef]":

@@ -1,11 +1,15 @@
 """People are told once for each fact, at worst twice, never not at all, and only where it is allowed."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
 from fakes.notifier import FakeTold, FakeTopics
 from fakes.told_events import TOPIC, job_ended, restore_accepted, restore_ended
+from glaciate.errors import Busy
 from glaciate.events import Outcome
 from notifier.application import TellPeople, TopicNotAllowed
+from notifier.domain import Notice
 from notifier.settings import NotifierSettings
 
 
@@ -15,8 +19,13 @@ def topics() -> FakeTopics:
 
 
 @pytest.fixture
-def told() -> FakeTold:
-    return FakeTold()
+def clock() -> list[datetime]:
+    return [datetime(2026, 7, 1, tzinfo=UTC)]
+
+
+@pytest.fixture
+def told(clock: list[datetime]) -> FakeTold:
+    return FakeTold(now=lambda: clock[0])
 
 
 @pytest.fixture
@@ -45,6 +54,25 @@ def test_the_same_fact_about_different_jobs_is_told_for_each(tell: TellPeople, t
     assert [notice.about for _, notice in topics.told] == ["1n4a0a02swe6", "1n4a0a02swe7"]
 
 
+def test_two_copies_at_the_same_moment_are_told_once(told: FakeTold) -> None:
+    class Meanwhile(FakeTopics):
+        def tell(self, topic_arn: str, notice: Notice) -> None:
+            if not self.told:
+                self.told.append((topic_arn, notice))
+                with pytest.raises(Busy):
+                    tell(job_ended())  # the other copy, before this one is through
+            else:
+                super().tell(topic_arn, notice)
+
+    topics = Meanwhile()
+    tell = TellPeople(topics, told, frozenset({TOPIC}))
+
+    tell(job_ended())
+    tell(job_ended())
+
+    assert len(topics.told) == 1
+
+
 def test_what_could_not_be_told_is_told_later(tell: TellPeople, topics: FakeTopics, told: FakeTold) -> None:
     topics.refusals = 1
     with pytest.raises(ConnectionError):
@@ -57,12 +85,13 @@ def test_what_could_not_be_told_is_told_later(tell: TellPeople, topics: FakeTopi
 
 
 def test_dying_between_telling_and_noting_tells_twice_rather_than_never(
-    tell: TellPeople, topics: FakeTopics, told: FakeTold
+    tell: TellPeople, topics: FakeTopics, told: FakeTold, clock: list[datetime]
 ) -> None:
     told.refusals = 1
     with pytest.raises(ConnectionError):
         tell(job_ended())
 
+    clock[0] += timedelta(minutes=6)
     tell(job_ended())
     tell(job_ended())
 

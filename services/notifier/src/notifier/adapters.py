@@ -1,12 +1,14 @@
 """The notifier's ports over SNS and DynamoDB."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
-from pynamodb.exceptions import DoesNotExist
+from pynamodb.exceptions import DeleteError, DoesNotExist, PutError
 
+from glaciate.errors import Busy
 from glaciate.tables import ToldRow
 from notifier.domain import Notice
 
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from mypy_boto3_sns.type_defs import MessageAttributeValueTypeDef, PublishInputTypeDef
 
 DOCUMENT_ATTRIBUTE: Final = "json"
+TELLING: Final = timedelta(minutes=2)  # longer than the function may run, shorter than its messages are hidden
 REMEMBERED: Final = timedelta(days=90)  # no event can be replayed so late: dead letters are kept for 14 days
 
 
@@ -52,13 +55,36 @@ class DynamoTold:
 
     now: Callable[[], datetime]
 
-    def knows(self, notice: Notice) -> bool:
-        """Read consistently."""
+    def claim(self, notice: Notice) -> bool:
+        """Whether this fact is ours to tell: by a conditional write, for longer than a function runs.
+
+        Raises:
+            Busy: another call holds it.
+        """
+        now = self.now()
+        row = ToldRow(notice.about, _item(notice), telling_until=now + TELLING, expires_at=now + REMEMBERED)
+        nobody_tells_it = ToldRow.telling_until < now
+        free = ToldRow.id.does_not_exist() | (ToldRow.told_at.does_not_exist() & nobody_tells_it)
         try:
-            ToldRow.get(notice.about, _item(notice), consistent_read=True)
+            row.save(condition=free)
+        except PutError as error:
+            if error.cause_response_code != "ConditionalCheckFailedException":
+                raise
+        else:
+            return True
+        try:
+            there = ToldRow.get(notice.about, _item(notice), consistent_read=True)
         except DoesNotExist:
-            return False
-        return True
+            there = row
+        if there.told_at is None:
+            msg = f"another call is telling {notice.fact} of {notice.about}"
+            raise Busy(msg)
+        return False
+
+    def give_back(self, notice: Notice) -> None:
+        """Deletes the row, unless it was told after all."""
+        with suppress(DeleteError):  # told by another, or not to be had now: the claim runs out by itself
+            ToldRow(notice.about, _item(notice)).delete(condition=ToldRow.told_at.does_not_exist())
 
     def note(self, notice: Notice) -> None:
         """Writes the row, over another if there is one."""

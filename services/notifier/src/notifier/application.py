@@ -16,7 +16,8 @@ class TopicNotAllowed(Transient):
 class TellPeople:
     """Sends one message for each fact about a job or request, however often its event comes.
 
-    What was told is noted after telling: a crash between the two tells people twice, never not at all.
+    What was told is noted after telling: a crash between the two tells people twice, never not at all. Two copies of an event that
+    come at the same moment do not: one of them waits.
     """
 
     topics: Topics
@@ -28,15 +29,20 @@ class TellPeople:
 
         Raises:
             TopicNotAllowed: the event stays on its queue and in the end among the dead letters, whose alarm says so.
+            Busy: a copy of the event is being told.
         """
         if event.topic_arn not in self.allowed:
             msg = f"{event.topic_arn} is neither the stack's topic nor among the configured ones"
             raise TopicNotAllowed(msg)
         notice = notice_of(event)
-        if self.told.knows(notice):
+        if not self.told.claim(notice):
             logger().info("told already", extra={"about": notice.about, "fact": notice.fact})
             return
-        self.topics.tell(event.topic_arn, notice)
+        try:
+            self.topics.tell(event.topic_arn, notice)
+        except Exception:
+            self.told.give_back(notice)
+            raise
         self.told.note(notice)
         logger().info("told", extra={"about": notice.about, "fact": notice.fact, "topic_arn": event.topic_arn})
         count("NotificationSent")

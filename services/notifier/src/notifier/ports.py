@@ -15,8 +15,15 @@ class Topics(Protocol):
 class Told(Protocol):
     """What people were told already."""
 
-    def knows(self, notice: Notice) -> bool:
-        """Whether this fact about this job or request was told."""
+    def claim(self, notice: Notice) -> bool:
+        """Whether this fact about this job or request is now ours to tell; False where it was told.
+
+        Raises:
+            Busy: somebody else is telling it now, and may yet fail to.
+        """
+
+    def give_back(self, notice: Notice) -> None:
+        """Lets another tell what was claimed and could not be told."""
 
     def note(self, notice: Notice) -> None:
         """Remembers that it was. Twice is as good as once."""
