@@ -12,11 +12,13 @@ import os
 import sys
 import time
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import measure
 
 from glaciate.processes import in_processes
+
+_ALONE: Final = "_alone"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +33,9 @@ class Share:
 
 
 def timed(way: str, corpus: str, files: int) -> str:
-    """What `measure.timed` tells, of all processes together."""
-    processes = len(os.sched_getaffinity(0))
+    """What `measure.timed` tells, of all processes together; of a way's name with `_alone` in one."""
+    processes = 1 if way.endswith(_ALONE) else len(os.sched_getaffinity(0))
+    way = way.removesuffix(_ALONE)
     fork = multiprocessing.get_context("fork")
     ready, numbers, told = fork.Barrier(processes), fork.SimpleQueue(), fork.SimpleQueue()
     exchange = fork.Queue()
