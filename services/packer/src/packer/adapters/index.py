@@ -11,7 +11,7 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
@@ -28,11 +28,14 @@ from pydantic_core import from_json, to_json
 from glaciate.errors import Transient
 from glaciate.tables import file_hash_key, file_range_prefix, file_stamp, split_key
 from glaciate.telemetry import logger
+from packer.adapters.lanes import Lanes, in_order
 from packer.domain.archives import Archive
 
 Send = Callable[[bytes], bytes]
 
 _BATCH: Final = 25  # BatchWriteItem's limit
+_LANES: Final = 4  # more where answers take their time
+_WINDOW_BYTES: Final = 1024**2  # of rows on their way
 _LONGEST_PAUSE_SECONDS: Final = 20.0
 _THROTTLED: Final = frozenset(
     {"ProvisionedThroughputExceededException", "ThrottlingException", "RequestLimitExceeded", "InternalServerError"}
@@ -149,29 +152,20 @@ class DynamoFileIndex:
 
     send: Send
     table_name: str
-    threads: int = 4
+    threads: int = 16
     patience_seconds: float = 900.0
 
     def add(self, archive: Archive, files: Iterable[tuple[str, int]], *, sealed_at: datetime) -> None:
         """Returns when every row is written; raises `Transient` when DynamoDB refuses for too long."""
-        items = file_items(archive, files, sealed_at=sealed_at)
-        stop = threading.Event()
-        in_flight: deque[Future[None]] = deque()
-        threads = ThreadPoolExecutor(self.threads, thread_name_prefix="index")
-        try:
-            while batch := list(islice(items, _BATCH)):
-                if len(in_flight) >= 2 * self.threads:
-                    in_flight.popleft().result()
-                in_flight.append(threads.submit(self._write, batch, stop))
-            while in_flight:
-                in_flight.popleft().result()
-        finally:
-            stop.set()
-            threads.shutdown(wait=True, cancel_futures=True)
+        batches = _batches(file_items(archive, files, sealed_at=sealed_at))
+        lanes = Lanes(most=self.threads, open=_LANES)
+        with closing(in_order(batches, self._write, lanes=lanes, window_bytes=_WINDOW_BYTES)) as written:
+            for _batch in written:
+                pass
 
-    def _write(self, items: list[bytes], stop: threading.Event) -> None:
+    def _write(self, batch: "_Batch", stop: threading.Event) -> None:
         table = to_json(self.table_name)
-        puts = b",".join([b'{"PutRequest":{"Item":%b}}' % item for item in items])
+        puts = b",".join([b'{"PutRequest":{"Item":%b}}' % item for item in batch.items])
         body = b'{"RequestItems":{%b:[%b]}}' % (table, puts)
         deadline = time.monotonic() + self.patience_seconds
         pause = 0.05
@@ -190,3 +184,19 @@ class DynamoFileIndex:
             if stop.wait(pause * random.uniform(0.5, 1)):  # noqa: S311 - no secret depends on it
                 return
             pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """What one request takes."""
+
+    items: list[bytes]
+
+    @property
+    def size(self) -> int:
+        return sum(map(len, self.items))
+
+
+def _batches(items: Iterator[bytes]) -> Iterator[_Batch]:
+    while batch := list(islice(items, _BATCH)):
+        yield _Batch(batch)

@@ -260,12 +260,15 @@ class _Chunk:
 
 
 def _chunks(files: Iterable[SourceFile]) -> Iterator[_Chunk]:
+    """The first ones are short: what they come to says whether the processors idle."""
     chunk: list[SourceFile] = []
     size = 0
+    most = 1
     for file in files:
-        if chunk and (len(chunk) >= _CHUNK_FILES or size + file.size > _CHUNK_BYTES):
+        if chunk and (len(chunk) >= most or size + file.size > _CHUNK_BYTES):
             yield _Chunk(tuple(chunk), size)
             chunk, size = [], 0
+            most = min(most + 1, _CHUNK_FILES)
         chunk.append(file)
         size += file.size
     if chunk:
