@@ -6,8 +6,9 @@ from datetime import datetime
 
 from glaciate.events import Outcome, RestoreCompleted
 from glaciate.names import ArchiveId, ProjectName, RequestId
+from glaciate.part_documents import DocumentLost
 from glaciate.parts import FileResult, WantedFile
-from glaciate.restores import LIVE_PART, DocumentLost, Part, PartState
+from glaciate.restores import LIVE_PART, Part, PartState
 
 
 @dataclass

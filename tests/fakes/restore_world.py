@@ -19,9 +19,10 @@ from glaciate.holds import DynamoHolds
 from glaciate.messages import COMMANDS, ThawFiles
 from glaciate.names import RequestId
 from glaciate.outbox import EventBridgeBus, SqsCommandQueue
+from glaciate.part_documents import S3PartDocuments
 from glaciate.projects import Project, ProjectsDocument
 from glaciate.requests import RestoreRequest
-from glaciate.restores import RestoreLedger, S3PartDocuments
+from glaciate.restores import RestoreLedger
 from restore_intake.adapters.index import DynamoIndex, S3Catalogs
 from restore_intake.adapters.jobs import DynamoDeletions
 from restore_intake.adapters.requests import DynamoRequests

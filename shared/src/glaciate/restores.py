@@ -11,17 +11,17 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from itertools import islice
-from typing import TYPE_CHECKING, Final, Protocol, TypeVar
+from typing import Final
 
-from botocore.exceptions import ClientError
-from pynamodb.exceptions import TransactWriteError, UpdateError
+from pynamodb.exceptions import TransactWriteError
 from pynamodb.expressions.update import Action
 from pynamodb.transactions import TransactWrite
 
-from glaciate.errors import GlaciateError, Transient
+from glaciate.conditional_writes import condition_failed, conditionally, met_another
+from glaciate.errors import Transient
 from glaciate.events import FailedFile, Outcome, RestoreCompleted
-from glaciate.names import ArchiveId, ProjectName, RequestId, part_key, part_result_key
-from glaciate.parts import FileResult, WantedFile, read_results, read_wanted, write_results, write_wanted
+from glaciate.names import ArchiveId, ProjectName, RequestId
+from glaciate.part_documents import DocumentLost, PartDocuments
 from glaciate.tables import (
     EXPIRING_ITEM,
     EXPIRING_LIST,
@@ -39,15 +39,11 @@ from glaciate.tables import (
     waiting_key,
 )
 
-if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
-
 MAX_FAILURES_TOLD: Final = 20  # as many as the event carries
 TOLD_BEFORE_EXPIRY: Final = timedelta(days=1)
 _MAX_UPDATES: Final = 100  # DynamoDB's limit of a transaction
 _ATTEMPTS: Final = 6
 _FIRST_PAUSE_SECONDS: Final = 0.05
-T = TypeVar("T")
 
 
 class RequestState(StrEnum):
@@ -112,88 +108,6 @@ class Part:
     available_until: datetime | None = None  # when its restored files expire
     paid_tier: str | None = None  # where this part's asking began a thaw: by which tier, and of how many bytes
     paid_bytes: int = 0
-
-
-class DocumentLost(GlaciateError):
-    """A list of files is not in the work bucket any more, or is damaged: to read it again does not help."""
-
-
-class PartDocuments(Protocol):
-    """The lists of files of a part: what is wanted, and what became of it."""
-
-    def put_wanted(self, request_id: RequestId, archive_id: ArchiveId, files: tuple[WantedFile, ...]) -> None:
-        """Keeps what the part wants."""
-
-    def wanted(self, request_id: RequestId, archive_id: ArchiveId) -> tuple[WantedFile, ...]:
-        """What the part wants.
-
-        Raises:
-            DocumentLost: nobody can say any more.
-        """
-
-    def put_results(self, request_id: RequestId, archive_id: ArchiveId, results: tuple[FileResult, ...]) -> None:
-        """Keeps what became of the part's files."""
-
-    def results(self, request_id: RequestId, archive_id: ArchiveId) -> tuple[FileResult, ...] | None:
-        """What became of the part's files, or None where nobody has said.
-
-        Raises:
-            DocumentLost: nobody can say any more.
-        """
-
-
-@dataclass(frozen=True, slots=True)
-class S3PartDocuments:
-    """The documents in the work bucket, under the names of `glaciate.names`."""
-
-    s3: "S3Client"
-    bucket: str
-
-    def put_wanted(self, request_id: RequestId, archive_id: ArchiveId, files: tuple[WantedFile, ...]) -> None:
-        """Keeps what the part wants; the same files give the same object."""
-        self.s3.put_object(Bucket=self.bucket, Key=part_key(request_id, archive_id), Body=write_wanted(files))
-
-    def wanted(self, request_id: RequestId, archive_id: ArchiveId) -> tuple[WantedFile, ...]:
-        """What the part wants; written before the part is recorded, so it is there until the bucket's lifecycle takes it.
-
-        Raises:
-            DocumentLost: the lifecycle or somebody has taken it, or it is damaged. Whatever else S3 says may pass, and rises.
-        """
-        key = part_key(request_id, archive_id)
-        document = self._get(key)
-        if document is None:
-            msg = f"s3://{self.bucket}/{key} is not there any more"
-            raise DocumentLost(msg)
-        return self._read(key, document, read_wanted)
-
-    def put_results(self, request_id: RequestId, archive_id: ArchiveId, results: tuple[FileResult, ...]) -> None:
-        """Keeps what became of the part's files."""
-        self.s3.put_object(Bucket=self.bucket, Key=part_result_key(request_id, archive_id), Body=write_results(results))
-
-    def results(self, request_id: RequestId, archive_id: ArchiveId) -> tuple[FileResult, ...] | None:
-        """What became of the part's files, or None where nobody has said.
-
-        Raises:
-            DocumentLost: it is damaged.
-        """
-        key = part_result_key(request_id, archive_id)
-        document = self._get(key)
-        return None if document is None else self._read(key, document, read_results)
-
-    def _get(self, key: str) -> bytes | None:
-        try:
-            return self.s3.get_object(Bucket=self.bucket, Key=key)["Body"].read()
-        except ClientError as error:
-            if error.response["Error"]["Code"] == "NoSuchKey":
-                return None
-            raise
-
-    def _read(self, key: str, document: bytes, read: Callable[[bytes], T]) -> T:
-        try:
-            return read(document)
-        except ValueError as error:
-            msg = f"s3://{self.bucket}/{key} is damaged: {error}"
-            raise DocumentLost(msg) from error
 
 
 def read_part(row: PartRow) -> Part:
@@ -404,10 +318,10 @@ class RestoreLedger:
                 with TransactWrite(connection=jobs_connection()) as transaction:
                     fill(transaction)
             except TransactWriteError as error:
-                if _met_another(error):
+                if met_another(error):
                     self.pause(_FIRST_PAUSE_SECONDS * 2**attempt)
                     continue
-                if _condition_failed(error):
+                if condition_failed(error):
                     return False
                 raise
             return True
@@ -532,34 +446,3 @@ def _midnight_after(moment: datetime) -> datetime:
     """S3's lifecycle rules act at the midnight (UTC) that follows."""
     midnight = moment.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     return midnight if midnight == moment else midnight + timedelta(days=1)
-
-
-def conditionally(write: Callable[[], object]) -> bool:
-    """Whether a conditional write found its condition true.
-
-    Raises:
-        Transient: another transaction held the row.
-    """
-    try:
-        write()
-    except UpdateError as error:
-        if error.cause_response_code == "ConditionalCheckFailedException":
-            return False
-        if error.cause_response_code == "TransactionConflictException":
-            msg = "another transaction holds the row"
-            raise Transient(msg) from error
-        raise
-    return True
-
-
-def _reasons(error: TransactWriteError) -> set[str]:
-    return {reason.code for reason in error.cancellation_reasons if reason is not None}
-
-
-def _met_another(error: TransactWriteError) -> bool:
-    conflict = _reasons(error) & {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"}
-    return bool(conflict) or error.cause_response_code == "TransactionInProgressException"
-
-
-def _condition_failed(error: TransactWriteError) -> bool:
-    return "ConditionalCheckFailed" in _reasons(error)

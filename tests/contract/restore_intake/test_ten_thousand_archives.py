@@ -113,6 +113,7 @@ def drain(world: World, calls: Calls) -> list[Counter[str]]:
     return asked
 
 
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize(
     "archives", [pytest.param(160, marks=pytest.mark.slow), pytest.param(10_000, marks=pytest.mark.very_slow)]
 )

@@ -6,8 +6,9 @@ from functools import cache
 from glaciate import aws, tables
 from glaciate.holds import DynamoHolds
 from glaciate.outbox import EventBridgeBus, SqsCommandQueue, SqsDeadLetters
+from glaciate.part_documents import S3PartDocuments
 from glaciate.projects import SsmProjects
-from glaciate.restores import RestoreLedger, S3PartDocuments
+from glaciate.restores import RestoreLedger
 from restore_intake.adapters.index import DynamoIndex, S3Catalogs
 from restore_intake.adapters.jobs import DynamoDeletions
 from restore_intake.adapters.requests import DynamoRequests

@@ -6,7 +6,8 @@ from glaciate import aws, tables
 from glaciate.events import ArchiveReadable, ObjectRestoreCompleted
 from glaciate.launcher import BatchFleet, KeepWorkersRunning, SqsBacklog
 from glaciate.outbox import EventBridgeBus, SqsCommandQueue, SqsDeadLetters
-from glaciate.restores import RestoreLedger, S3PartDocuments
+from glaciate.part_documents import S3PartDocuments
+from glaciate.restores import RestoreLedger
 from glaciate.worker_loop import SqsInbox, Worker
 from unpacker.settings import LauncherSettings, WorkerSettings
 

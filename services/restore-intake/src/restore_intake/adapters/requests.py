@@ -9,10 +9,11 @@ from typing import Final
 from pynamodb.expressions.update import Action
 from pynamodb.transactions import TransactWrite
 
+from glaciate.conditional_writes import conditionally
 from glaciate.errors import Transient
 from glaciate.names import ArchiveId, ProjectName, RequestId
 from glaciate.requests import Tier
-from glaciate.restores import LIVE_REQUEST, Part, PartState, RequestState, RestoreLedger, conditionally, read_part
+from glaciate.restores import LIVE_REQUEST, Part, PartState, RequestState, RestoreLedger, read_part
 from glaciate.tables import (
     EXPIRING_ITEM,
     EXPIRING_LIST,

@@ -11,8 +11,9 @@ from glaciate.errors import Transient, conflict, not_found, unprocessable
 from glaciate.messages import ThawFiles
 from glaciate.names import ArchiveId, ProjectName, RequestId, job_of, new_request_id
 from glaciate.outbox import CommandQueue
+from glaciate.part_documents import PartDocuments
 from glaciate.requests import RestoreAnswer, RestoreRequest, StorageClass
-from glaciate.restores import PartDocuments, RequestState
+from glaciate.restores import RequestState
 from glaciate.telemetry import count, logger
 from restore_intake.application.finding import FindWanted, Found
 from restore_intake.domain.finding import ArchiveRange, collisions, wanted_by_archive

@@ -10,9 +10,10 @@ from glaciate.errors import conflict, invalid, not_found
 from glaciate.messages import ThawFiles
 from glaciate.names import ProjectName, RequestId, accepted_at_of
 from glaciate.outbox import CommandQueue
+from glaciate.part_documents import DocumentLost, PartDocuments
 from glaciate.parts import FileResult, WantedFile
 from glaciate.requests import StorageClass, Tier
-from glaciate.restores import DocumentLost, Part, PartDocuments, RequestState
+from glaciate.restores import Part, RequestState
 from restore_intake.application.thawing import ARCHIVES_PER_MESSAGE, EndCancelled
 from restore_intake.domain.ordering import Request
 from restore_intake.domain.thawing import known_class, thaw_days

@@ -11,8 +11,9 @@ from glaciate.events import ArchiveReadable, RestoreAccepted, RestoreCompleted
 from glaciate.messages import ThawFiles
 from glaciate.names import ArchiveId, RequestId
 from glaciate.outbox import CommandQueue, EventBus
+from glaciate.part_documents import DocumentLost, PartDocuments
 from glaciate.requests import Tier
-from glaciate.restores import DocumentLost, Part, PartDocuments, PartState, RequestState
+from glaciate.restores import Part, PartState, RequestState
 from glaciate.telemetry import count, logger
 from restore_intake.application.accepting import Promised, planned_parts
 from restore_intake.application.finding import FindWanted, Found

@@ -8,8 +8,9 @@ from glaciate.events import ArchiveReadable, ObjectRestoreCompleted, RestoreComp
 from glaciate.messages import ThawFiles
 from glaciate.names import ArchiveId, RequestId, archive_of_vault_key
 from glaciate.outbox import CommandQueue, EventBus
+from glaciate.part_documents import DocumentLost
 from glaciate.parts import FileResult
-from glaciate.restores import DocumentLost, Part, PartState
+from glaciate.restores import Part, PartState
 from glaciate.telemetry import count, logger
 from unpacker.application.rebuild_catalog import RebuildCatalog
 from unpacker.application.unpack_members import UnpackMembers
