@@ -187,6 +187,12 @@ def machine_load() -> str:
     return f"{os.cpu_count()} cores, load before the runs {_load:.1f}"
 
 
+def known(name: str) -> Figure | None:
+    """A figure of an earlier run."""
+    results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    return Figure(results[name], *results[f"{name}_range"]) if name in results else None
+
+
 def write_results(figures: dict[str, Figure]) -> None:
     """Puts the figures beside those that are there already, and the tables into a file of the script's own."""
     results: dict[str, object] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}

@@ -34,6 +34,6 @@ class WorkerSettings(Settings):
     processes: int = 1  # as `--processes` says; the bounds below hold for each
     day_seconds: float = Field(default=24 * 60 * 60, gt=0)  # a local cloud has shorter ones
     fetch_concurrency: int = 64  # GETs in flight
-    fetch_window_bytes: int = 12 * 1024**2  # fetched and not yet written
+    fetch_window_bytes: int = 8 * 1024**2  # fetched and not yet written
     part_size_bytes: int = 5 * 1024**2
     parts_in_flight: int = 2
