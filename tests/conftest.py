@@ -32,13 +32,14 @@ os.environ |= {
 
 # What takes longest and waits most begins first, so that no process is left with it at the end.
 _ORDER: Final = ("flow", "end_to_end", "integration", "contract", "infra", "unit")
+_LONGEST: Final = "tests/integration/test_packer_faults.py"  # minutes altogether: any process may run any of its tests
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if _folder(item) == "unit":
             item.add_marker(pytest.mark.disable_socket)
-    items.sort(key=lambda item: _ORDER.index(_folder(item)))
+    items.sort(key=lambda item: (not item.nodeid.startswith(_LONGEST), _ORDER.index(_folder(item))))
 
 
 def _folder(item: pytest.Item) -> str:
@@ -46,10 +47,12 @@ def _folder(item: pytest.Item) -> str:
 
 
 class _ByFile(LoadFileScheduling):
-    """A process runs whole files; the flow tests, which share one local cloud, are as one."""
+    """A process runs whole files but for the longest; the flow tests, which share one local cloud, are as one."""
 
     def _split_scope(self, nodeid: str) -> str:
         file = super()._split_scope(nodeid)
+        if file == _LONGEST:
+            return nodeid
         return "flow" if file.startswith("tests/flow/") else file
 
 
