@@ -7,7 +7,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -34,12 +33,16 @@ class Endpoint:
 
     def control(self, path: str, body: bytes | None = None) -> dict[str, Any]:
         """`counts`, `reset`, or an object added to what it serves."""
+        import urllib.request  # here, because clients import this module and are weighed
+
         request = urllib.request.Request(f"{self.url('http')}/-/{path}", data=body, method="PUT" if body else "GET")
         with urllib.request.urlopen(request) as answer:
             counts: dict[str, Any] = json.load(answer)
         return counts
 
     def get(self, target: str) -> bytes:
+        import urllib.request
+
         with urllib.request.urlopen(f"{self.url('http')}/{target}") as answer:
             body: bytes = answer.read()
         return body
@@ -172,14 +175,14 @@ def ratio(above: Sequence[float], below: Sequence[float]) -> Figure:
 
 def table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Prints a Markdown table, and keeps it for `write_results`."""
-    lines = [f"### {title}", "", f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
+    lines = ["", f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
     lines += [f"| {' | '.join(row)} |" for row in rows]
-    print("", *lines, sep="\n")
+    print("", f"### {title}", *lines, sep="\n")
     if title != "Figures":  # those are in results.json
-        _tables.append("\n".join(lines))
+        _tables[title] = "\n".join(lines)
 
 
-_tables: list[str] = []
+_tables: dict[str, str] = {}
 _load = os.getloadavg()[0]
 
 
@@ -194,12 +197,16 @@ def known(name: str) -> Figure | None:
 
 
 def write_results(figures: dict[str, Figure]) -> None:
-    """Puts the figures beside those that are there already, and the tables into a file of the script's own."""
+    """Puts the figures beside those that are there already, and the tables into the script's file, beside its others."""
     results: dict[str, object] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     for name, value in figures.items():
         results[name] = round(value.median, 4)
         results[f"{name}_range"] = [round(value.low, 4), round(value.high, 4)]
     TABLES.mkdir(exist_ok=True)
     script = Path(sys.argv[0]).stem
-    (TABLES / f"{script}.md").write_text("\n\n".join((f"`bench/{script}.py` on {machine_load()}.", *_tables)) + "\n")
+    page = TABLES / f"{script}.md"
+    there = page.read_text().strip().split("\n\n### ")[1:] if page.exists() else []
+    tables = {title: rows for title, _, rows in (told.partition("\n") for told in there)} | _tables
+    told = (f"### {title}\n{rows}" for title, rows in tables.items())
+    page.write_text("\n\n".join((f"`bench/{script}.py` on {machine_load()}.", *told)) + "\n")
     RESULTS.write_text(json.dumps(dict(sorted(results.items())), indent=2) + "\n")

@@ -63,6 +63,7 @@ class Runs:
 
     by_way: dict[str, list[Run]] = field(default_factory=lambda: defaultdict(list))
     endpoint_cpu: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    connections: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
 
     def speed(self, way: str) -> list[float]:
         return [run.files_per_second for run in self.by_way[way]]
@@ -84,6 +85,7 @@ def interleaved(at: Endpoint, ways: Iterable[str], corpus: str, scheme: str, sca
                 verify(at, way, corpus, number)
             runs.by_way[way].append(run)
             runs.endpoint_cpu[way].append((counts["cpu_seconds"] - before) / number)
+            runs.connections[way].append(counts["connections"])
     at.control("reset")
     return runs
 
@@ -120,8 +122,9 @@ def show(title: str, runs: Runs) -> None:
         both = figure([run.cpu_seconds / run.seconds for run in its])
         rss = max(run.rss_mb for run in its)
         late = figure([seconds * 1e6 for seconds in runs.endpoint_cpu[way]])
+        opened = short(figure(runs.connections[way]).median)
         rows.append(
-            (way, str(its[0].files), str(speed), str(cpu), short(both.median), f"{rss:.0f}", short(late.median))
+            (way, str(its[0].files), str(speed), str(cpu), short(both.median), f"{rss:.0f}", short(late.median), opened)
         )
     head = (
         "way",
@@ -131,6 +134,7 @@ def show(title: str, runs: Runs) -> None:
         "CPU-s per second",
         "peak RSS MB",
         "endpoint's CPU µs a file",
+        "connections",
     )
     measure.table(title, head, rows)
 
@@ -172,7 +176,10 @@ def late(at: Endpoint, scale: Scale) -> dict[str, Figure]:
 def tls(at: Endpoint, scale: Scale) -> dict[str, Figure]:
     runs = interleaved(at, ("bare", "ours", "zipstream", "straightforward"), "small", "https", scale)
     show("The same over TLS", runs)
+    late = interleaved(at, ("bare", "ours"), "small", "https_late", scale)
+    show("The same over TLS, every answer 20 ms later", late)
     return {
+        "pack_small_tls_files_per_second_20ms": figure(late.speed("ours")),
         "pack_small_tls_vs_straightforward": ratio(runs.speed("ours"), runs.speed("straightforward")),
         "pack_small_tls_vs_zipstream": ratio(runs.speed("ours"), runs.speed("zipstream")),
         "pack_small_tls_cpu_vs_straightforward": ratio(runs.cpu("straightforward"), runs.cpu("ours")),
