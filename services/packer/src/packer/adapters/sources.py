@@ -33,7 +33,6 @@ StoreOf = Callable[[str], S3Store]
 
 _ATTEMPTS: Final = 5
 _CHUNK_FILES: Final = 16
-_CHUNK_BYTES: Final = 256 * 1024
 _SMALL_BYTES: Final = 32 * 1024
 _DELETE_BATCH: Final = 1000
 _MD5: Final = re.compile(r'"?([0-9a-f]{32})"?')
@@ -86,8 +85,9 @@ class ObstoreSources:
         def read_chunk(chunk: _Chunk, stop: threading.Event) -> list[_Verified | ReadFile | Skipped]:
             return self._read_chunk(store, bucket, chunk, compression, stop, tagged=tagged)
 
+        lanes = Lanes(most=self.concurrency)
         chunks = in_order(
-            _chunks(files), read_chunk, lanes=Lanes(most=self.concurrency), window_bytes=self.window_bytes
+            _chunks(files, lanes, self.window_bytes), read_chunk, lanes=lanes, window_bytes=self.window_bytes
         )
         with closing(chunks):
             for chunk in chunks:
@@ -259,13 +259,13 @@ class _Chunk:
         return self.size <= _SMALL_BYTES * len(self.files)
 
 
-def _chunks(files: Iterable[SourceFile]) -> Iterator[_Chunk]:
-    """The first ones are short: what they come to says whether the processors idle."""
+def _chunks(files: Iterable[SourceFile], lanes: Lanes, window_bytes: int) -> Iterator[_Chunk]:
+    """The window has room for two a lane. The first ones are short: what they come to says whether the processors idle."""
     chunk: list[SourceFile] = []
     size = 0
     most = 1
     for file in files:
-        if chunk and (len(chunk) >= most or size + file.size > _CHUNK_BYTES):
+        if chunk and (len(chunk) >= most or size + file.size > window_bytes // (2 * lanes.open)):
             yield _Chunk(tuple(chunk), size)
             chunk, size = [], 0
             most = min(most + 1, _CHUNK_FILES)
