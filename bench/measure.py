@@ -33,19 +33,17 @@ class Endpoint:
 
     def control(self, path: str, body: bytes | None = None) -> dict[str, Any]:
         """`counts`, `reset`, or an object added to what it serves."""
-        import urllib.request  # here, because clients import this module and are weighed
-
-        request = urllib.request.Request(f"{self.url('http')}/-/{path}", data=body, method="PUT" if body else "GET")
-        with urllib.request.urlopen(request) as answer:
-            counts: dict[str, Any] = json.load(answer)
+        counts: dict[str, Any] = json.loads(self.get(f"-/{path}", body))
         return counts
 
-    def get(self, target: str) -> bytes:
-        import urllib.request
+    def get(self, target: str, body: bytes | None = None) -> bytes:
+        """What it answers; with a body, to a PUT."""
+        import urllib.request  # here, because clients import this module and are weighed
 
-        with urllib.request.urlopen(f"{self.url('http')}/{target}") as answer:
-            body: bytes = answer.read()
-        return body
+        request = urllib.request.Request(f"{self.url('http')}/{target}", data=body, method="PUT" if body else "GET")
+        with urllib.request.urlopen(request) as answer:
+            content: bytes = answer.read()
+        return content
 
     def keys(self, bucket: str, prefix: str) -> list[str]:
         """The keys it serves, in order."""
@@ -197,7 +195,7 @@ def known(name: str) -> Figure | None:
 
 
 def write_results(figures: dict[str, Figure]) -> None:
-    """Puts the figures beside those that are there already, and the tables into the script's file, beside its others."""
+    """Puts figures and tables beside those that earlier runs measured, which this one may have left out."""
     results: dict[str, object] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     for name, value in figures.items():
         results[name] = round(value.median, 4)
@@ -205,8 +203,8 @@ def write_results(figures: dict[str, Figure]) -> None:
     TABLES.mkdir(exist_ok=True)
     script = Path(sys.argv[0]).stem
     page = TABLES / f"{script}.md"
-    there = page.read_text().strip().split("\n\n### ")[1:] if page.exists() else []
-    tables = {title: rows for title, _, rows in (told.partition("\n") for told in there)} | _tables
-    told = (f"### {title}\n{rows}" for title, rows in tables.items())
-    page.write_text("\n\n".join((f"`bench/{script}.py` on {machine_load()}.", *told)) + "\n")
+    earlier = page.read_text().strip().split("\n\n### ")[1:] if page.exists() else []
+    tables = {title: rows for title, _, rows in (table.partition("\n") for table in earlier)} | _tables
+    sections = (f"### {title}\n{rows}" for title, rows in tables.items())
+    page.write_text("\n\n".join((f"`bench/{script}.py` on {os.cpu_count()} cores.", *sections)) + "\n")
     RESULTS.write_text(json.dumps(dict(sorted(results.items())), indent=2) + "\n")
