@@ -113,9 +113,9 @@ def drain(world: World, calls: Calls) -> list[Counter[str]]:
     return asked
 
 
-@pytest.mark.timeout(3600)
+@pytest.mark.timeout(7200)
 @pytest.mark.parametrize(
-    "archives", [pytest.param(160, marks=pytest.mark.slow), pytest.param(10_000, marks=pytest.mark.very_slow)]
+    "archives", [pytest.param(150, marks=pytest.mark.slow), pytest.param(10_000, marks=pytest.mark.very_slow)]
 )
 def test_a_request_for_very_many_archives_is_thawed_in_bounded_pieces(
     world: World, calls: Calls, archives: int
@@ -132,7 +132,7 @@ def test_a_request_for_very_many_archives_is_thawed_in_bounded_pieces(
         assert made["RestoreObject"] <= ARCHIVES_PER_MESSAGE
         assert made["HeadObject"] <= ARCHIVES_PER_MESSAGE
         assert made["Query"] <= 4 * pages
-        assert made.total() - made["Query"] <= 10 * ARCHIVES_PER_MESSAGE
+        assert made.total() - made["Query"] <= 16 * ARCHIVES_PER_MESSAGE  # the one that records the last and thaws the first
     assert sum(made["RestoreObject"] for made in asked) == archives
     request = world.requests.get(request_id)
     assert request is not None
