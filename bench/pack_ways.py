@@ -11,10 +11,10 @@ import os
 import sys
 import tarfile
 import tempfile
-import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from http.client import OK
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -102,51 +102,49 @@ def zipstream(files: list[tuple[str, int, str]]) -> Work:
 
 def bare(files: list[tuple[str, int, str]]) -> Work:
     """The same client as ours, as many GETs at once, nothing done to the bytes."""
-    import obstore
-
-    from packer.bootstrap import stores
-    from packer.settings import WorkerSettings
-
-    store = stores(os.environ["AWS_ENDPOINT_URL"])(BUCKET)
-    concurrency = WorkerSettings.model_fields["fetch_concurrency"].default
-    pending = iter(files)
-    failures: list[BaseException] = []
-
-    def ask() -> None:
-        try:
-            for key, size, etag in pending:  # next() of a list's iterator is atomic
-                if len(obstore.get(store, key, options={"if_match": etag}).bytes()) != size:
-                    msg = f"{key} is cut short"
-                    raise ValueError(msg)
-        except BaseException as failure:
-            failures.append(failure)
-            raise
+    bodies = _bodies(files)
 
     def work() -> None:
-        threads = [threading.Thread(target=ask) for _ in range(concurrency)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        if failures:
-            raise failures[0]
+        for (key, size, _), body in zip(files, bodies, strict=True):
+            if len(body) != size:
+                msg = f"{key} is cut short"
+                raise ValueError(msg)
 
     return work
 
 
+def _bodies(files: list[tuple[str, int, str]]) -> Iterator[bytearray]:
+    """The objects' bytes, by the packer's own client."""
+    from packer.adapters.transfers import Answer, Task
+    from packer.bootstrap import sources
+    from packer.settings import WorkerSettings
+
+    defaults = WorkerSettings.model_fields
+    ours = sources(
+        os.environ["AWS_ENDPOINT_URL"],
+        most=defaults["fetch_concurrency"].default,
+        window_bytes=defaults["fetch_window_bytes"].default,
+    )
+    base_url = ours.urls.of_bucket(BUCKET)
+
+    def asking(key: str, etag: str) -> Task[bytearray]:
+        answer: Answer = yield ours.requests.get(base_url + ours.urls.path(key), [f"if-match: {etag}"], most_bytes=0)
+        if answer.status != OK:
+            msg = f"{key}: {answer.status}"
+            raise ValueError(msg)
+        return answer.body
+
+    return ours.transfers.in_order((size, asking(key, etag)) for key, size, etag in files)
+
+
 def memory(files: list[tuple[str, int, str]]) -> Work:
     """CRC-32, deflate and ZIP by our codec and writer, of bytes that are in memory already; one thread."""
-    import obstore
-
     from glaciate.requests import Compression
     from packer.adapters.rows import utc_now
-    from packer.bootstrap import stores
     from packer.domain.codec import pack
     from packer.domain.zip_writer import ZipWriter
 
-    store = stores(os.environ["AWS_ENDPOINT_URL"])(BUCKET)
-    with ThreadPoolExecutor(32) as threads:
-        bodies = list(threads.map(lambda file: obstore.get(store, file[0]).bytes().to_bytes(), files))
+    bodies = list(_bodies(files))
     now = utc_now()
 
     def work() -> None:

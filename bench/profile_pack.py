@@ -2,7 +2,7 @@
 
     python profile_pack.py [FILES]
 
-Steps nest nowhere. What is left over is the threads of obstore's own runtime, the interpreter between the steps, and switching.
+Steps nest nowhere. What is left over is the interpreter between the steps, the threads that send parts, and measuring itself.
 """
 
 import os
@@ -10,13 +10,12 @@ import resource
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import measure
 
 _SPENT: dict[str, float] = defaultdict(float)
-_DEPTH: dict[int, int] = defaultdict(int)
 
 
 def _timed(step: str, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -30,25 +29,36 @@ def _timed(step: str, function: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
-def _instrument() -> None:
-    """Wraps what the packer calls; the sums may lose a few additions to races between threads, never a step."""
-    import obstore
+def _timed_items(step: str, function: Callable[..., Iterable[Any]]) -> Callable[..., Iterator[Any]]:
+    def items(*arguments: Any, **named: Any) -> Iterator[Any]:
+        each = iter(function(*arguments, **named))
+        take = _timed(step, lambda: next(each, None))
+        while (item := take()) is not None:
+            yield item
 
-    from packer.adapters import index, objects, sources, vault
+    return items
+
+
+def _instrument() -> None:
+    """Wraps what the packer calls."""
+    import pycurl
+
+    from packer.adapters import index, objects, sources, transfers, vault
     from packer.domain import codec, zip_archive
 
-    sources.obstore = type("obstore", (), {"get": staticmethod(_timed("GET, head", obstore.get))})
-    get_body = sources.ObstoreSources._get
-    verify = sources.ObstoreSources._verify
-    sources.ObstoreSources._get = _timed("GET, whole (with head)", get_body)  # type: ignore[method-assign]
-    sources.ObstoreSources._verify = _timed("length and MD5", verify)  # type: ignore[method-assign]
+    class Multi(pycurl.CurlMulti):  # type: ignore[misc, name-defined]
+        perform = _timed("libcurl: signing, sending, receiving", pycurl.CurlMulti.perform)
+
+    transfers.pycurl.CurlMulti = Multi
+    transfers._Turns._ask = _timed("preparing requests", transfers._Turns._ask)  # type: ignore[method-assign]
+    sources._got = _timed("answers' headers", sources._got)
+    sources._Got.verify = _timed("MD5", sources._Got.verify)  # type: ignore[method-assign]
     sources.pack = _timed("CRC-32 and deflate", codec.pack)
     zip_archive.ZipArchive.member = _timed("names, ZIP headers, catalog lines", zip_archive.ZipArchive.member)  # type: ignore[method-assign]
     vault.S3Upload.write = _timed("gathering parts", vault.S3Upload.write)  # type: ignore[method-assign]
     vault.S3Upload._send_part = _timed("sending parts", vault.S3Upload._send_part)  # type: ignore[method-assign]
-    index.DynamoFileIndex._write = _timed("index, writing", index.DynamoFileIndex._write)  # type: ignore[method-assign]
+    index.file_items = _timed_items("index, rows (catalog read again)", index.file_items)
     objects.S3Catalogs.put = _timed("catalog, putting", objects.S3Catalogs.put)  # type: ignore[method-assign]
-    index.DynamoFileIndex.add = _timed("index, main thread (catalog read again)", index.DynamoFileIndex.add)  # type: ignore[method-assign]
 
 
 def _client(files: int) -> None:

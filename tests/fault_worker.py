@@ -1,7 +1,7 @@
 """A packer's worker that has one accident: `python fault_worker.py` reads wishes from stdin, a JSON object a line.
 
 Each wish is run in a child of its own, forked after the imports: `{"environment": …, "at": "before S3.PutObject#2",
-"accident": "kill"}`; the answer is `{"status": …, "calls": […]}`. Every call to AWS, by boto3, PynamoDB or obstore, is a
+"accident": "kill"}`; the answer is `{"status": …, "calls": […]}`. Every call to AWS, by boto3, PynamoDB or libcurl, is a
 place for an accident: before it, after it, or instead of it.
 """
 
@@ -11,17 +11,18 @@ import signal
 import sys
 import threading
 from collections import Counter
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
-import obstore
 from botocore.client import BaseClient
 from botocore.exceptions import ClientError, ReadTimeoutError
-from obstore.exceptions import GenericError
 
 from glaciate import worker_loop
 from packer import application, bootstrap
 from packer.adapters import objects, rows, sources, vault
-from packer.adapters.index import Refused, SignedBatchWriter
+from packer.adapters.index import BatchWriter, Refused
+from packer.adapters.transfers import Answer, Task, TransferFailed
 
 ERRORS = {
     "InternalError": 500,
@@ -31,20 +32,9 @@ ERRORS = {
     "ConditionalRequestConflict": 409,
 }
 REAL_CALL = BaseClient._make_api_call  # type: ignore[attr-defined]
-REAL_GET = obstore.get
-REAL_WRITE = SignedBatchWriter.__call__
-WRITE = "DynamoDB.BatchWriteItem"
+REAL_GOT = sources._got
+REAL_WRITE = BatchWriter.__call__
 LOADED_BEFORE_FORKING = (application, objects, rows, sources, vault)
-
-
-class ShortBody:
-    """An answer whose body breaks off."""
-
-    def __init__(self, result: Any) -> None:
-        self.attributes, self.meta, self._result = result.attributes, result.meta, result
-
-    def bytes(self) -> bytes:
-        return bytes(self._result.bytes())[:-1]
 
 
 class Accident:
@@ -58,25 +48,54 @@ class Accident:
         self.lock = threading.Lock()
 
     def __call__(self, name: str, call: Any) -> Any:
+        """Makes a call of boto3's, or what happens instead."""
+        label = self.begin(name)
+        if self.at == f"instead of {label}":
+            return self._fail(name, call)
+        answer = call()
+        self.end(label)
+        return answer
+
+    def begin(self, name: str) -> str:
         with self.lock:
             self.seen[name] += 1
             label = f"{name}#{self.seen[name]}"
             self.calls.append(label)
         if self.at == f"before {label}":
             self._die()
-        if self.at == f"instead of {label}":
-            return self._fail(name, call)
-        answer = call()
+        return label
+
+    def end(self, label: str) -> None:
         if self.at == f"after {label}":
             self._die()
-        return answer
 
-    def _fail_to_write(self, call: Any) -> Any:
-        if self.accident == "unprocessed":
-            return call()
-        if self.accident == "answer lost":
-            call()
-        raise Refused(self.accident)
+    def got(self, file: Any, answer: Answer) -> Any:
+        """What a GET of libcurl's came to."""
+        label = self.begin("curl.GetObject")
+        if self.at == f"instead of {label}":
+            if self.accident == "answer lost":
+                raise TransferFailed(self.accident)
+            if self.accident == "body cut":
+                answer = Answer(answer.status, answer.head, answer.body[:-1])
+            else:
+                code = self.accident or "InternalError"
+                answer = Answer(ERRORS[code], [], bytearray(f"<Error><Code>{code}</Code></Error>".encode()))
+        got = REAL_GOT(file, answer)
+        self.end(label)
+        return got
+
+    def write(self, real: Callable[[bytes], Task[bytes | bytearray]], body: bytes) -> Task[bytes | bytearray]:
+        """A batch of index rows."""
+        label = self.begin("curl.BatchWriteItem")
+        if self.at == f"instead of {label}":
+            if self.accident == "unprocessed":
+                return json.dumps({"UnprocessedItems": json.loads(body)["RequestItems"]}).encode()
+            if self.accident == "answer lost":
+                yield from real(body)
+            raise Refused(self.accident)
+        answer = yield from real(body)
+        self.end(label)
+        return answer
 
     def _die(self) -> None:
         os.kill(os.getpid(), signal.SIGTERM if self.accident == "terminate" else signal.SIGKILL)
@@ -85,13 +104,6 @@ class Accident:
         if self.accident == "answer lost":
             call()
             raise ReadTimeoutError(endpoint_url="https://aws")
-        if name == WRITE:
-            return self._fail_to_write(call)
-        if self.accident == "body cut":
-            return ShortBody(call())
-        if name == "obstore.get":
-            msg = f"<Code>{self.accident}</Code>"
-            raise GenericError(msg)
         code = self.accident or "InternalError"
         metadata = {"HTTPStatusCode": ERRORS[code]}
         raise ClientError({"Error": {"Code": code, "Message": "an accident"}, "ResponseMetadata": metadata}, name)  # type: ignore[typeddict-item]
@@ -106,21 +118,12 @@ def strike(accident: Accident) -> None:
             return REAL_CALL(client, operation, parameters)
         return accident(name, lambda: REAL_CALL(client, operation, parameters))
 
-    def get(*arguments: Any, **named: Any) -> Any:
-        return accident("obstore.get", lambda: REAL_GET(*arguments, **named))
+    def write(writer: BatchWriter, body: bytes) -> Task[bytes | bytearray]:
+        return accident.write(partial(REAL_WRITE, writer), body)
 
-    def write(writer: SignedBatchWriter, body: bytes) -> bytes:
-        def call() -> bytes:
-            if accident.accident == "unprocessed" and accident.at == f"instead of {accident.calls[-1]}":
-                return json.dumps({"UnprocessedItems": json.loads(body)["RequestItems"]}).encode()
-            return REAL_WRITE(writer, body)
-
-        answer: bytes = accident(WRITE, call)
-        return answer
-
-    SignedBatchWriter.__call__ = write  # type: ignore[method-assign]
     BaseClient._make_api_call = make_api_call  # type: ignore[attr-defined]
-    obstore.get = get
+    sources._got = accident.got
+    BatchWriter.__call__ = write  # type: ignore[method-assign]
 
 
 def work(wish: dict[str, Any], calls: Any) -> None:

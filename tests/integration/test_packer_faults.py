@@ -262,9 +262,9 @@ def test_each_kind_of_call_may_fail_once_in_each_way(
 @pytest.mark.parametrize(
     ("at", "accident"),
     [
-        ("instead of obstore.get#2", "body cut"),
-        ("instead of DynamoDB.BatchWriteItem#1", "unprocessed"),
-        ("instead of DynamoDB.BatchWriteItem#2", "ProvisionedThroughputExceededException"),
+        ("instead of curl.GetObject#2", "body cut"),
+        ("instead of curl.BatchWriteItem#1", "unprocessed"),
+        ("instead of curl.BatchWriteItem#2", "ProvisionedThroughputExceededException"),
         ("instead of DynamoDB.TransactWriteItems#2", "ThrottlingException"),
         ("instead of S3.CompleteMultipartUpload#1", "ConditionalRequestConflict"),
     ],
@@ -282,7 +282,7 @@ def test_sigterm_in_the_middle_of_an_archive_gives_everything_back_at_once(
 ) -> None:
     packer, job_id = prepared(server)
 
-    answer = workers.run(packer, "before obstore.get#3", "terminate")
+    answer = workers.run(packer, "before curl.GetObject#3", "terminate")
 
     assert answer["status"] == 0
     assert packer.open_uploads() == []

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from hashlib import md5
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -14,7 +15,7 @@ from glaciate.catalog import Skipped
 from glaciate.errors import Transient
 from glaciate.requests import Compression
 from packer import bootstrap
-from packer.adapters.sources import ObstoreSources
+from packer.adapters.sources import CurlSources
 from packer.domain.sources import ReadFile, SourceFile
 
 BODY = b"what the file holds\n" * 1000
@@ -89,21 +90,21 @@ def line() -> type[Line]:
 
 
 @pytest.fixture
-def sources(line: type[Line]) -> Iterator[ObstoreSources]:
+def sources(line: type[Line]) -> Iterator[CurlSources]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), line)
     server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever, args=(0.02,))
     thread.start()
     endpoint = f"http://127.0.0.1:{server.server_port}"
     s3 = boto3.client("s3", endpoint_url=endpoint, config=Config(s3={"addressing_style": "path"}))
-    yield ObstoreSources(s3, bootstrap.stores(endpoint), concurrency=1, window_bytes=10**6, pause_seconds=0.001)
+    yield replace(bootstrap.sources(endpoint, most=1, window_bytes=10**6), s3=s3, pause_seconds=0.001)
     s3.close()
     server.shutdown()
     thread.join()
     server.server_close()
 
 
-def read(sources: ObstoreSources, etag: str = MD5) -> ReadFile | Skipped:
+def read(sources: CurlSources, etag: str = MD5) -> ReadFile | Skipped:
     file = SourceFile("in/a", len(BODY), etag, START)
     (only,) = sources.read("source", [file], compression=Compression.STORED)
     return only
@@ -123,7 +124,7 @@ def read(sources: ObstoreSources, etag: str = MD5) -> ReadFile | Skipped:
     ids=["break off", "reset", "cut short", "damage", "500", "503", "time-out"],
 )
 def test_what_arrives_damaged_or_not_at_all_is_fetched_again(
-    sources: ObstoreSources, line: type[Line], accident: Accident
+    sources: CurlSources, line: type[Line], accident: Accident
 ) -> None:
     line.accidents += [accident]
 
@@ -133,14 +134,22 @@ def test_what_arrives_damaged_or_not_at_all_is_fetched_again(
     assert bytes(got.packed.data) == BODY
 
 
-def test_a_file_that_never_arrives_whole_is_left_for_later(sources: ObstoreSources, line: type[Line]) -> None:
+def test_a_file_that_never_arrives_whole_is_left_for_later(sources: CurlSources, line: type[Line]) -> None:
     line.accidents += [cut_short] * 20
 
     with pytest.raises(Transient, match="in/a"):
         read(sources)
 
 
-def test_an_expired_token_is_not_taken_for_an_unreadable_file(sources: ObstoreSources, line: type[Line]) -> None:
+def test_an_answer_that_is_longer_than_the_list_says_is_not_read(sources: CurlSources, line: type[Line]) -> None:
+    line.accidents += [lambda line: line.answer(BODY, length=10**10)]
+
+    assert isinstance(read(sources), ReadFile)
+
+    assert line.asked == ["GET", "HEAD", "GET"], "an answer that was cut short is asked for again without a HEAD"
+
+
+def test_an_expired_token_is_not_taken_for_an_unreadable_file(sources: CurlSources, line: type[Line]) -> None:
     line.accidents += [fail(400, "ExpiredToken")] * 20
 
     with pytest.raises(Transient):
@@ -151,7 +160,7 @@ def test_an_expired_token_is_not_taken_for_an_unreadable_file(sources: ObstoreSo
     ("status", "code"), [(403, "AccessDenied"), (403, "InvalidObjectState"), (400, "InvalidRequest")]
 )
 def test_a_file_that_may_not_be_read_is_skipped_with_s3s_reason(
-    sources: ObstoreSources, line: type[Line], status: int, code: str
+    sources: CurlSources, line: type[Line], status: int, code: str
 ) -> None:
     line.accidents += [fail(status, code)] * 20
 
@@ -159,7 +168,7 @@ def test_a_file_that_may_not_be_read_is_skipped_with_s3s_reason(
 
 
 def test_under_kms_an_etag_that_only_looks_like_an_md5_is_no_reason_to_refuse(
-    sources: ObstoreSources, line: type[Line]
+    sources: CurlSources, line: type[Line]
 ) -> None:
     line.etag = NOT_AN_MD5
     line.encryption = "aws:kms"
@@ -167,10 +176,10 @@ def test_under_kms_an_etag_that_only_looks_like_an_md5_is_no_reason_to_refuse(
     got = read(sources, NOT_AN_MD5)
 
     assert isinstance(got, ReadFile)
-    assert line.asked == ["GET", "HEAD"]
+    assert line.asked == ["GET"]
 
 
-def test_bytes_that_never_match_their_md5_are_not_archived(sources: ObstoreSources, line: type[Line]) -> None:
+def test_bytes_that_never_match_their_md5_are_not_archived(sources: CurlSources, line: type[Line]) -> None:
     line.etag = NOT_AN_MD5
 
     got = read(sources, NOT_AN_MD5)

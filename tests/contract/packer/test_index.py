@@ -1,9 +1,10 @@
 """Index rows: what the fast writer writes is what the model reads, and small."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -20,6 +21,7 @@ from glaciate.tables import FileRow, file_hash_key, file_range_prefix, read_file
 from glaciate_local.cloud import Server
 from packer import bootstrap
 from packer.adapters.index import DynamoFileIndex, Refused, Send, file_items
+from packer.adapters.transfers import Task, Transfers
 from packer.domain.archives import Archive, ArchiveState
 
 SEALED_AT = datetime(2026, 7, 1, 12, tzinfo=UTC)
@@ -53,11 +55,11 @@ KEYS = {
 
 @dataclass
 class Table:
-    """DynamoDB as moto plays it; `send` is how the index reaches it."""
+    """DynamoDB as moto plays it."""
 
     dynamodb: Any
 
-    def send(self, body: bytes) -> bytes:
+    def write(self, body: bytes) -> bytes:
         answer = self.dynamodb.batch_write_item(**json.loads(body))
         return json.dumps({"UnprocessedItems": answer["UnprocessedItems"]}).encode()
 
@@ -70,8 +72,25 @@ def table() -> Iterator[Table]:
         yield Table(boto3.client("dynamodb"))
 
 
-def add(send: Send, files: dict[str, int], *, table_name: str = "files") -> None:
-    DynamoFileIndex(send, table_name, patience_seconds=5).add(ARCHIVE, files.items(), sealed_at=SEALED_AT)
+def sending(write: Callable[[bytes], bytes]) -> Send:
+    """How the index reaches DynamoDB, with a plain call in its place."""
+
+    def send(body: bytes) -> Task[bytes | bytearray]:
+        return (yield partial(write, body))
+
+    return send
+
+
+def index(send: Send, *, patience_seconds: float = 5) -> DynamoFileIndex:
+    return DynamoFileIndex(send, Transfers(no_handle, most=4, window_bytes=10**6), "files", patience_seconds)
+
+
+def no_handle() -> Any:
+    raise AssertionError("nothing is asked for by libcurl")
+
+
+def add(write: Callable[[bytes], bytes], files: dict[str, int]) -> None:
+    index(sending(write)).add(ARCHIVE, files.items(), sealed_at=SEALED_AT)
 
 
 def assert_found(keys: set[str]) -> None:
@@ -85,14 +104,14 @@ def assert_found(keys: set[str]) -> None:
 
 
 def test_the_model_reads_back_what_was_written(table: Table) -> None:
-    add(table.send, {key: len(key) for key in KEYS})
+    add(table.write, {key: len(key) for key in KEYS})
 
     assert_found(KEYS)
 
 
 def test_writing_twice_stores_once(table: Table) -> None:
-    add(table.send, {f"in/{number}": number for number in range(120)})
-    add(table.send, {f"in/{number}": number for number in range(120)})
+    add(table.write, {f"in/{number}": number for number in range(120)})
+    add(table.write, {f"in/{number}": number for number in range(120)})
 
     assert FileRow.count() == 120
 
@@ -106,7 +125,7 @@ def test_unprocessed_items_and_throttling_are_tried_again_until_none_is_left(tab
         if len(calls) % 5 == 0:
             raise Refused("ThrottlingException")
         items = json.loads(body)["RequestItems"]["files"]
-        table.send(json.dumps({"RequestItems": {"files": items[:10]}}).encode())
+        table.write(json.dumps({"RequestItems": {"files": items[:10]}}).encode())
         return json.dumps({"UnprocessedItems": {"files": items[10:]} if items[10:] else {}}).encode()
 
     add(reluctantly, {f"in/{number}": number for number in range(60)})
@@ -120,7 +139,7 @@ def test_rows_that_are_never_taken_leave_the_work_for_later() -> None:
         raise Refused("ThrottlingException")
 
     with pytest.raises(Transient):
-        DynamoFileIndex(never, "files", patience_seconds=0.01).add(ARCHIVE, [("in/a", 1)], sealed_at=SEALED_AT)
+        index(sending(never), patience_seconds=0.01).add(ARCHIVE, [("in/a", 1)], sealed_at=SEALED_AT)
 
 
 @pytest.mark.cloud
@@ -132,14 +151,14 @@ def test_a_signed_request_is_taken_and_a_wrong_one_is_told(server: Server, monke
     tables.bind(files=name)
     FileRow.create_table(billing_mode="PAY_PER_REQUEST")
     aws.dynamodb.cache_clear()
-    send = bootstrap.batch_writer()
+    rows, nobody_s = bootstrap.index(name), bootstrap.index("nobody-made-this")
     aws.dynamodb.cache_clear()
 
-    add(send, {key: len(key) for key in KEYS}, table_name=name)
+    rows.add(ARCHIVE, [(key, len(key)) for key in KEYS], sealed_at=SEALED_AT)
 
     assert_found(KEYS)
     with pytest.raises(ClientError, match="ResourceNotFoundException"):
-        add(send, {"in/a": 1}, table_name="nobody-made-this")
+        nobody_s.add(ARCHIVE, [("in/a", 1)], sealed_at=SEALED_AT)
 
 
 def size_by_dynamodbs_rules(item: dict[str, dict[str, Any]]) -> int:

@@ -1,4 +1,4 @@
-"""Reading and deleting sources: in memory, and by obstore and boto3 over HTTP."""
+"""Reading and deleting sources: in memory, and by libcurl and boto3 over HTTP."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -18,7 +18,6 @@ from glaciate.requests import Compression
 from glaciate_local.cloud import Server
 from packer import bootstrap
 from packer.adapters.listing import S3Listing
-from packer.adapters.sources import ObstoreSources
 from packer.adapters.tags import read_tags, tags_of_version
 from packer.domain.sources import UNKNOWN_TIME, ReadFile, SourceFile, SourceState
 from packer.ports import Listing, Sources
@@ -71,9 +70,7 @@ def place(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> It
     s3 = boto3.Session().client("s3", endpoint_url=server.endpoint)  # the default session keeps older keys
     bucket = f"source-{uuid4().hex[:8]}"
     s3.create_bucket(Bucket=bucket)
-    sources = ObstoreSources(
-        s3, bootstrap.stores(server.endpoint), concurrency=4, window_bytes=1_000_000, pause_seconds=0.01
-    )
+    sources = replace(bootstrap.sources(server.endpoint, most=4, window_bytes=10**6), s3=s3, pause_seconds=0.01)
     yield Place(S3Listing(s3), sources, bucket, s3=s3)
 
 
@@ -155,6 +152,14 @@ def test_a_file_of_another_size_than_the_list_says_is_left(place: Place, key: st
     for file in wrong:
         assert place.read([file]) == [Skipped(key, "it has 10 bytes, but 7 were listed")]
         assert place.sources.describe(place.bucket, file) == Skipped(key, "it has 10 bytes, but 7 were listed")
+
+
+def test_a_file_that_is_much_larger_than_the_list_says_is_not_read(place: Place) -> None:
+    place.put("grown", b"x" * 200_000)
+
+    assert place.read([SourceFile("grown", 7, "", UNKNOWN_TIME)]) == [
+        Skipped("grown", "it has 200000 bytes, but 7 were listed")
+    ]
 
 
 def test_a_source_that_was_rewritten_is_not_deleted(place: Place) -> None:

@@ -18,10 +18,10 @@ def test_importing_needs_no_environment_and_makes_no_client() -> None:
     assert {"packer.handler", "packer.worker", "packer.application.pack"} <= set(names)
 
 
-def test_the_launchers_modules_need_neither_codecs_nor_obstore() -> None:
+def test_the_launchers_modules_need_neither_codecs_nor_libcurl() -> None:
     code = (
         "import sys\n"
-        "for name in ('isal', 'deflate', 'obstore', 'awscrt'): sys.modules[name] = None\n"
+        "for name in ('isal', 'deflate', 'pycurl', 'awscrt'): sys.modules[name] = None\n"
         "import packer.handler\n"
     )
 

@@ -3,7 +3,6 @@
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from packer.adapters.sources import _NOT_FOR_OBSTORE
 from packer.domain.member_names import _NEEDS_CARE, is_plain
 
 
@@ -20,7 +19,6 @@ from packer.domain.member_names import _NEEDS_CARE, is_plain
 def test_a_plain_key_needs_no_care_anywhere(key: str) -> None:
     if is_plain(key):
         assert not _NEEDS_CARE.search(key)
-        assert not _NOT_FOR_OBSTORE.search(key)
 
 
 def test_ordinary_keys_are_plain() -> None:

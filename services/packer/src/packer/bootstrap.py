@@ -1,19 +1,21 @@
 """Builds the packer: the launcher for Lambda, the worker for Batch."""
 
-from collections.abc import Callable
 from datetime import timedelta
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from glaciate import aws, tables
 from glaciate.launcher import BatchFleet, KeepWorkersRunning, SqsBacklog
 from packer.settings import LauncherSettings, WorkerSettings
 
 if TYPE_CHECKING:
-    from obstore.store import S3Store
-
     from glaciate.worker_loop import Worker
-    from packer.adapters.index import SignedBatchWriter
+    from packer.adapters.aws_requests import AwsRequests
+    from packer.adapters.index import DynamoFileIndex
+    from packer.adapters.sources import CurlSources
+
+_INDEX_REQUESTS: Final = 32  # at once
+_INDEX_WINDOW_BYTES: Final = 1024**2
 
 
 @cache
@@ -35,18 +37,16 @@ def launcher() -> KeepWorkersRunning:
 
 @cache
 def worker() -> "Worker":
-    """What drains the pack queue. Imported here: the launcher's bundle has neither obstore nor codecs."""
+    """What drains the pack queue. Imported here: the launcher's bundle has neither libcurl nor codecs."""
     from glaciate.holds import DynamoHolds
     from glaciate.messages import DeleteArchivedSources, DeleteHeldSources, PackArchive, PlanArchives
     from glaciate.outbox import EventBridgeBus, SqsCommandQueue, SqsDeadLetters
     from glaciate.worker_loop import SqsInbox, Worker
     from packer.adapters.earlier import IndexedArchives
     from packer.adapters.held import PynamoHeldArchives
-    from packer.adapters.index import DynamoFileIndex
     from packer.adapters.listing import S3Listing
     from packer.adapters.objects import S3Catalogs, S3Manifests, S3Notes, S3Plans
     from packer.adapters.rows import PynamoArchives, PynamoJobs, utc_now
-    from packer.adapters.sources import ObstoreSources
     from packer.adapters.vault import S3Vault
     from packer.application import (
         AskForDeletion,
@@ -86,22 +86,19 @@ def worker() -> "Worker":
         close=close,
         memory_mib=settings.memory_mib // settings.processes,
     )
-    sources = ObstoreSources(
-        s3,
-        store_of=stores(settings.aws_endpoint_url),
-        concurrency=settings.fetch_concurrency,
-        window_bytes=settings.fetch_window_bytes,
-    )
     catalogs = S3Catalogs(s3, settings.vault_bucket)
-    delete = DeleteSources(sources, catalogs, plans)
+    source_files = sources(
+        settings.aws_endpoint_url, most=settings.fetch_concurrency, window_bytes=settings.fetch_window_bytes
+    )
+    delete = DeleteSources(source_files, catalogs, plans)
     pack = Pack(
         jobs=jobs,
         archives=PynamoArchives(lease_seconds=settings.lease_seconds),
         plans=plans,
-        sources=sources,
+        sources=source_files,
         vault=vault,
         catalogs=catalogs,
-        index=DynamoFileIndex(batch_writer(), settings.files_table),
+        index=index(settings.files_table),
         delete=delete,
         bus=bus,
         close=close,
@@ -122,45 +119,39 @@ def worker() -> "Worker":
     )
 
 
-def batch_writer() -> "SignedBatchWriter":
-    """DynamoDB's BatchWriteItem, at the endpoint and with the certificates that boto3 would use."""
+def index(files_table: str) -> "DynamoFileIndex":
+    """The index, at the endpoint that boto3 would use."""
+    from packer.adapters.index import BatchWriter, DynamoFileIndex
+    from packer.adapters.transfers import Transfers
+
+    meta = aws.dynamodb().meta
+    posts = requests("dynamodb", meta.region_name)
+    transfers = Transfers(posts.handle, most=_INDEX_REQUESTS, window_bytes=_INDEX_WINDOW_BYTES)
+    return DynamoFileIndex(BatchWriter(meta.endpoint_url, posts), transfers, files_table)
+
+
+def sources(endpoint_url: str | None, *, most: int, window_bytes: int) -> "CurlSources":
+    """The source files, at the endpoint that boto3 would use, or that of a local cloud."""
+    from packer.adapters.aws_requests import S3Urls
+    from packer.adapters.sources import CurlSources
+    from packer.adapters.transfers import Transfers
+
+    s3 = aws.s3()
+    gets = requests("s3", s3.meta.region_name)
+    urls = S3Urls(endpoint_url or s3.meta.endpoint_url, by_path=endpoint_url is not None)
+    return CurlSources(s3, gets, urls, Transfers(gets.handle, most=most, window_bytes=window_bytes))
+
+
+def requests(service: str, region: str) -> "AwsRequests":
+    """Requests with boto3's credentials and certificates."""
     import botocore.session
     from botocore.httpsession import where
 
-    from packer.adapters.index import Connections, SignedBatchWriter
+    from packer.adapters.aws_requests import AwsRequests
 
     session = botocore.session.get_session()
     credentials = session.get_credentials()
     if credentials is None:
         msg = "there are no AWS credentials"
         raise RuntimeError(msg)
-    meta = aws.dynamodb().meta
-    connections = Connections(meta.endpoint_url, ca_bundle=session.get_config_variable("ca_bundle") or where())
-    return SignedBatchWriter(meta.endpoint_url, meta.region_name, credentials, connections)
-
-
-def stores(endpoint_url: str | None) -> Callable[[str], "S3Store"]:
-    """obstore's view of a bucket, with boto3's credentials: explicitly, for by itself it would ask the metadata address."""
-    import boto3
-    from obstore.auth.boto3 import Boto3CredentialProvider
-    from obstore.store import S3Store
-
-    session = boto3.Session()
-
-    @cache
-    def store_of(bucket: str) -> S3Store:
-        return S3Store(
-            bucket,
-            region=session.region_name,
-            credential_provider=Boto3CredentialProvider(session),
-            endpoint=endpoint_url,
-            virtual_hosted_style_request=endpoint_url is None,
-            client_options={
-                "allow_http": endpoint_url is not None,
-                "timeout": timedelta(seconds=120),
-                "connect_timeout": timedelta(seconds=5),
-            },
-            retry_config={"max_retries": 3, "retry_timeout": timedelta(seconds=60)},
-        )
-
-    return store_of
+    return AwsRequests(service, region, credentials, session.get_config_variable("ca_bundle") or where())

@@ -205,7 +205,7 @@ class Sources(Protocol):
 class Upload(Protocol):
     """An object on its way into the vault."""
 
-    def write(self, data: bytes | memoryview) -> None:
+    def write(self, data: bytes | bytearray | memoryview) -> None:
         """More bytes."""
 
     def finish_parts(self) -> tuple[int, str]:

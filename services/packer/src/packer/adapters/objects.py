@@ -1,22 +1,21 @@
 """Manifests, notes, plans and catalogs in S3."""
 
-import gzip
 import io
-from collections.abc import Iterator, Mapping
-from contextlib import closing
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
 from botocore.exceptions import ClientError, HTTPClientError, ReadTimeoutError, ResponseStreamingError
-from pydantic_core import from_json
+from isal import igzip
 
 from glaciate.catalog import Skipped, stored_metadata
 from glaciate.errors import Transient
 from glaciate.manifests import SLICE_BYTES, Slice
 from glaciate.names import ArchiveId, JobId, catalog_key, note_key, plan_key, skipped_prefix
 from packer.domain.archives import CatalogEntry, Draft, Seal
-from packer.domain.sources import SourceFile, read_plan_lines
+from packer.domain.sources import SourceFile, json_lines, read_plan_lines
 from packer.ports import CatalogOfAnother, LostRace, ManifestUnusable
 
 if TYPE_CHECKING:
@@ -36,6 +35,7 @@ _NOT_READABLE: Final = frozenset(
     }
 )
 _NOT_FOUND: Final = frozenset({"404", "NoSuchKey", "NotFound"})
+_PLAIN_BYTES: Final = 256 * 1024  # of what is inflated, at once
 _CONDITION_FAILED: Final = frozenset({"412", "PreconditionFailed", "ConditionalRequestConflict"})
 
 
@@ -115,8 +115,8 @@ class S3Plans:
         answer = self.s3.get_object(Bucket=self.work_bucket, Key=plan_key)
         with closing(answer["Body"]) as body:
             plan = body.read()
-        with gzip.open(io.BytesIO(plan)) as lines:
-            yield from read_plan_lines(io.BufferedReader(lines))
+        with _inflated(plan) as lines:
+            yield from read_plan_lines(lines)
 
     def put_skipped(self, job_id: JobId, name: str, lines: bytes) -> None:
         """Stores a list, or deletes it when there is nothing on it."""
@@ -171,9 +171,8 @@ class S3Catalogs:
             if not drafted(answer["Metadata"]).became(seal):
                 raise CatalogOfAnother(f"{catalog_key(archive_id)} does not tell of the object that was sealed")
             catalog = body.read()
-        with gzip.open(io.BytesIO(catalog)) as lines:
-            for text in lines:
-                line = from_json(text)
+        with _inflated(catalog) as lines:
+            for line in json_lines(lines):
                 if "k" in line:
                     yield CatalogEntry(line["k"], line["s"], line["e"])
                 elif "skipped" in line:
@@ -186,6 +185,13 @@ class S3Catalogs:
             if error_code(error) in _NOT_FOUND:
                 return None
             raise
+
+
+@contextmanager
+def _inflated(data: bytes) -> Iterator[Iterable[bytes]]:
+    """The lines of a gzip file, inflated as they are read."""
+    with igzip.IGzipFile(fileobj=io.BytesIO(data)) as plain, io.BufferedReader(plain, _PLAIN_BYTES) as lines:  # type: ignore[no-untyped-call]
+        yield lines
 
 
 def drafted(metadata: Mapping[str, str]) -> Draft:

@@ -1,44 +1,43 @@
-"""The source files: many small GETs at once by obstore, verified and compressed in the threads that fetched them."""
+"""The source files: many GETs at once by libcurl, each verified as it comes and compressed as it is taken."""
 
 import re
-import threading
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from functools import lru_cache, partial
 from hashlib import md5
+from http.client import OK
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
-import obstore
 from botocore.exceptions import BotoCoreError, ClientError
-from obstore.exceptions import BaseError
-from obstore.store import S3Store
 
 from glaciate.catalog import Skipped
 from glaciate.errors import Transient
 from glaciate.requests import Compression
-from packer.adapters.lanes import Lanes, in_order
+from packer.adapters.aws_requests import TOO_LONG, AwsRequests, S3Urls
 from packer.adapters.objects import error_code
 from packer.adapters.tags import FoundTags, TagsUnreadable, read_tags, tags_of_version
+from packer.adapters.transfers import Answer, Pause, Task, TransferFailed, Transfers
 from packer.domain.codec import pack
-from packer.domain.member_names import is_plain
 from packer.domain.sources import Description, ReadFile, SourceFile, SourceState
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-StoreOf = Callable[[str], S3Store]
-
 _ATTEMPTS: Final = 5
-_CHUNK_FILES: Final = 16
-_SMALL_BYTES: Final = 32 * 1024
 _DELETE_BATCH: Final = 1000
 _MD5: Final = re.compile(r'"?([0-9a-f]{32})"?')
-_CODE: Final = re.compile(r"<Code>(\w+)</Code>")
-# obstore cleans paths up before it asks: such keys go through boto3
-_NOT_FOR_OBSTORE: Final = re.compile(r"(?:^|/)\.{0,2}(?:/|$)|[\x00-\x1f\x7f]")
+_CODE: Final = re.compile(rb"<Code>([\w.]+)</Code>")
+_ERROR_BYTES: Final = 64 * 1024  # S3's words about an error are shorter
+_METADATA: Final = b"x-amz-meta-"
+_CARRIED: Final = frozenset(
+    {b"content-type", b"content-encoding", b"content-disposition", b"content-language", b"cache-control"}
+)
+_TOLD: Final = frozenset({b"etag", b"last-modified", b"x-amz-version-id", b"x-amz-server-side-encryption"})
 _NOT_FOR_XML: Final = re.compile(r"[\x00-\x1f\x7f\ufffe\uffff]")
 _UNREADABLE: Final = frozenset(
     {"AccessDenied", "403", "InvalidObjectState", "InvalidRequest", "400", "KMS.DisabledException", "KMS.NotFoundException",
@@ -58,6 +57,15 @@ class _Damaged(Exception):
     """Not all of the object's bytes arrived."""
 
 
+class _Refused(Exception):
+    """An answer that is not the object."""
+
+    def __init__(self, status: int, body: bytearray) -> None:
+        told = _CODE.search(body)
+        self.code = told[1].decode() if told else ""
+        super().__init__(f"the answer was {status} {self.code}".strip())
+
+
 class _OtherSize(Exception):
     """The object has another size than the list says."""
 
@@ -67,38 +75,33 @@ class _Mismatch(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class ObstoreSources:
-    """Memory: `window_bytes` of files fetched and not yet taken (or one file, if it is larger), twice while they are packed."""
+class CurlSources:
+    """GETs by libcurl, whatever else there is to ask by boto3. Memory: that of `transfers`, and a file while it is packed."""
 
     s3: "S3Client"
-    store_of: StoreOf
-    concurrency: int
-    window_bytes: int
+    requests: AwsRequests
+    urls: S3Urls
+    transfers: Transfers
     pause_seconds: float = 0.2
 
     def read(
         self, bucket: str, files: Iterable[SourceFile], *, compression: Compression, tagged: bool = False
     ) -> Generator[ReadFile | Skipped]:
-        """Small files go in chunks, because handing one over to a thread costs as much as compressing it."""
-        store = self.store_of(bucket)
-
-        def read_chunk(chunk: _Chunk, stop: threading.Event) -> list[_Verified | ReadFile | Skipped]:
-            return self._read_chunk(store, bucket, chunk, compression, stop, tagged=tagged)
-
-        lanes = Lanes(most=self.concurrency)
-        chunks = in_order(
-            _chunks(files, lanes, self.window_bytes), read_chunk, lanes=lanes, window_bytes=self.window_bytes
-        )
-        with closing(chunks):
-            for chunk in chunks:
-                yield from [got.packed(compression) if isinstance(got, _Verified) else got for got in chunk]
+        """Files are compressed when they are taken."""
+        base_url = self.urls.of_bucket(bucket)
+        tasks = ((file.size, self._reading(bucket, base_url, file, tagged=tagged)) for file in files)
+        with closing(self.transfers.in_order(tasks)) as read:
+            for got in read:
+                yield got.packed(compression) if isinstance(got, _Verified) else got
 
     def describe(self, bucket: str, file: SourceFile, *, tagged: bool = False) -> SourceState | Skipped:
         """A HEAD on condition of the ETag, if one is known."""
         try:
             tags = read_tags(self.s3, bucket, file.key) if tagged else None
             head = self.s3.head_object(Bucket=bucket, Key=file.key, ChecksumMode="ENABLED", **_if_match(file))
-            about = self._with_tags(bucket, file, _described(head), tags)
+            about = _described(head)
+            if tags is not None:
+                about = self._with_tags(bucket, file, about, tags)
         except ClientError as error:
             reason = _reason(error_code(error))
             if reason is None:
@@ -121,87 +124,71 @@ class ObstoreSources:
                     yield from self._delete_one(bucket, key, etag)
             yield from self._delete_batch(bucket, [item for item in batch if not _NOT_FOR_XML.search(item[0])])
 
-    def _read_chunk(
-        self,
-        store: S3Store,
-        bucket: str,
-        chunk: "_Chunk",
-        compression: Compression,
-        stop: threading.Event,
-        *,
-        tagged: bool,
-    ) -> "list[_Verified | ReadFile | Skipped]":
-        """Small files are left to whoever takes them: many threads that compress push each other out of the caches."""
-        read: list[_Verified | ReadFile | Skipped] = []
-        for file in chunk.files:
-            if stop.is_set():
-                break
-            got = self._read(store, bucket, file, tagged=tagged)
-            read.append(got if chunk.is_small or isinstance(got, Skipped) else got.packed(compression))
-        return read
-
-    def _read(self, store: S3Store, bucket: str, file: SourceFile, *, tagged: bool) -> "_Verified | Skipped":
+    def _reading(self, bucket: str, base_url: str, file: SourceFile, *, tagged: bool) -> "Task[_Verified | Skipped]":
         failure: Exception | None = None
         for attempt in range(_ATTEMPTS):
             if attempt:
-                time.sleep(self.pause_seconds * 2**attempt)
+                yield Pause(self.pause_seconds * 2**attempt)
             try:
-                tags = read_tags(self.s3, bucket, file.key) if tagged else None
-                data, about, seen = self._get(store, bucket, file)
-                self._require_size(bucket, seen, len(data))
-                self._verify(bucket, seen, data)
-                about = self._with_tags(bucket, file, about, tags)
+                return (yield from self._reading_once(bucket, base_url, file, tagged=tagged))
             except (TagsUnreadable, _OtherSize) as left:
                 return Skipped(file.key, str(left))
-            except (BaseError, OSError, ClientError, BotoCoreError, _Damaged, _Mismatch) as error:
+            except (OSError, ClientError, BotoCoreError, _Refused, _Damaged, _Mismatch) as error:
                 if reason := _reason(_code(error)):
                     return Skipped(file.key, reason)
                 failure = error
-            else:
-                return _Verified(seen, about, data)
         if isinstance(failure, _Mismatch):  # the others of the archive need not wait for what never comes right
             return Skipped(file.key, f"it can't be verified: {failure}")
         raise Transient(f"{file.key} could not be read: {failure}") from failure
 
-    def _get(self, store: S3Store, bucket: str, file: SourceFile) -> tuple[Any, Description, SourceFile]:
-        """The file's bytes, what it carries besides, and the file as S3 tells of it."""
-        if not is_plain(file.key) and _NOT_FOR_OBSTORE.search(file.key):
-            answer = self.s3.get_object(Bucket=bucket, Key=file.key, **_if_match(file))
-            seen = file.seen(etag=answer["ETag"], modified=answer["LastModified"])
-            return answer["Body"].read(), _described(answer), seen
-        result = obstore.get(store, file.key, options={"if_match": file.etag} if file.etag else None)
-        description = _attributed(tuple(result.attributes.items()))
-        meta = result.meta
-        seen = file if file.is_known else file.seen(etag=_etag_of(meta), modified=meta["last_modified"])
-        if version := meta["version"]:
-            description = replace(description, version_id=version)
-        return result.bytes(), description, seen
+    def _reading_once(self, bucket: str, base_url: str, file: SourceFile, *, tagged: bool) -> "Task[_Verified]":
+        tags = (yield partial(read_tags, self.s3, bucket, file.key)) if tagged else None
+        if self.urls.has(file.key):
+            got = _got(file, (yield from self._asking(bucket, base_url, file)))
+        else:
+            got = yield partial(self._get_by_boto3, bucket, file)
+        if len(got.data) != file.size:
+            yield partial(self._why_another_size, bucket, got.file)
+        got.verify()
+        about = got.description
+        if tags is not None:
+            about = yield partial(self._with_tags, bucket, file, about, tags)
+        return _Verified(got.file, about, got.data)
 
-    def _with_tags(self, bucket: str, file: SourceFile, about: Description, tags: FoundTags | None) -> Description:
-        if tags is None:
-            return about
+    def _asking(self, bucket: str, base_url: str, file: SourceFile) -> Task[Answer]:
+        headers = [f"if-match: {file.etag}"] if file.etag else []
+        most_bytes = max(file.size, _ERROR_BYTES)
+        try:
+            answer: Answer = yield self.requests.get(
+                base_url + self.urls.path(file.key), headers, most_bytes=most_bytes
+            )
+        except TransferFailed as failure:
+            if failure.errno == TOO_LONG:  # nobody asked what has it: it may be larger than the memory
+                yield partial(self._why_another_size, bucket, file)
+            raise
+        return answer
+
+    def _get_by_boto3(self, bucket: str, file: SourceFile) -> "_Got":
+        answer = self.s3.get_object(Bucket=bucket, Key=file.key, **_if_match(file))
+        return _Got(
+            answer["Body"].read(),
+            file.seen(etag=answer["ETag"], modified=answer["LastModified"]),
+            _described(answer),
+            answer.get("ServerSideEncryption", ""),
+        )
+
+    def _why_another_size(self, bucket: str, file: SourceFile) -> None:
+        """Tells a list that is wrong about a file from an answer that was cut short."""
+        has = self.s3.head_object(Bucket=bucket, Key=file.key, **_if_match(file))["ContentLength"]
+        if has != file.size:
+            raise _OtherSize(OTHER_SIZE.format(has, file.size))
+        msg = f"not just the {has} bytes that it has came"
+        raise _Damaged(msg)
+
+    def _with_tags(self, bucket: str, file: SourceFile, about: Description, tags: FoundTags) -> Description:
         if not (file.etag or about.version_id) and read_tags(self.s3, bucket, file.key) != tags:
             raise Transient(f"{file.key} changed while its tags were read")  # no condition held bytes and tags together
         return replace(about, tags=tags_of_version(self.s3, bucket, file.key, tags, version_id=about.version_id))
-
-    def _require_size(self, bucket: str, file: SourceFile, came: int) -> None:
-        """Tells a list that is wrong about a file from an answer that was cut short."""
-        if came == file.size:
-            return
-        size = self.s3.head_object(Bucket=bucket, Key=file.key, IfMatch=file.etag)["ContentLength"]
-        if size != file.size:
-            raise _OtherSize(OTHER_SIZE.format(size, file.size))
-        msg = f"{came} bytes came, {file.size} were listed"
-        raise _Damaged(msg)
-
-    def _verify(self, bucket: str, file: SourceFile, data: Any) -> None:
-        etag = _MD5.fullmatch(file.etag)
-        if etag is None or md5(data, usedforsecurity=False).hexdigest() == etag[1]:
-            return
-        head = self.s3.head_object(Bucket=bucket, Key=file.key, IfMatch=file.etag)
-        if head.get("ServerSideEncryption") not in _KMS:  # under KMS an ETag only looks like an MD5
-            msg = f"its bytes do not match its ETag {file.etag}"
-            raise _Mismatch(msg)
 
     def _delete_batch(self, bucket: str, batch: list[tuple[str, str]]) -> Iterator[Skipped]:
         for attempt in range(_ATTEMPTS):
@@ -236,65 +223,86 @@ class ObstoreSources:
                 yield Skipped(key, _kept_reason(code))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Verified:
     """A file's bytes, as they were listed."""
 
     file: SourceFile
     description: Description
-    data: Any
+    data: bytes | bytearray
 
     def packed(self, compression: Compression) -> ReadFile:
         return ReadFile(self.file, self.description, pack(self.data, compression))
 
 
-@dataclass(frozen=True, slots=True)
-class _Chunk:
-    files: tuple[SourceFile, ...]
-    size: int
+@dataclass(slots=True)
+class _Got:
+    """An answer: the bytes that came, and what is told of the object."""
 
-    @property
-    def is_small(self) -> bool:
-        """Whether compressing one of its files takes less than asking for it."""
-        return self.size <= _SMALL_BYTES * len(self.files)
+    data: bytes | bytearray
+    file: SourceFile
+    description: Description
+    encryption: str
+
+    def verify(self) -> None:
+        """Holds the bytes to the ETag, where that is an MD5."""
+        etag = _MD5.fullmatch(self.file.etag)
+        if etag is None or md5(self.data, usedforsecurity=False).hexdigest() == etag[1]:
+            return
+        if self.encryption not in _KMS:  # under KMS an ETag only looks like an MD5
+            msg = f"its bytes do not match its ETag {self.file.etag}"
+            raise _Mismatch(msg)
 
 
-def _chunks(files: Iterable[SourceFile], lanes: Lanes, window_bytes: int) -> Iterator[_Chunk]:
-    """The window has room for two a lane. The first ones are short: what they come to says whether the processors idle."""
-    chunk: list[SourceFile] = []
-    size = 0
-    most = 1
-    for file in files:
-        if chunk and (len(chunk) >= most or size + file.size > window_bytes // (2 * lanes.open)):
-            yield _Chunk(tuple(chunk), size)
-            chunk, size = [], 0
-            most = min(most + 1, _CHUNK_FILES)
-        chunk.append(file)
-        size += file.size
-    if chunk:
-        yield _Chunk(tuple(chunk), size)
+def _got(file: SourceFile, answer: Answer) -> _Got:
+    """An answer of libcurl's."""
+    if answer.status != OK:
+        raise _Refused(answer.status, answer.body)
+    told: dict[bytes, bytes] = {}
+    carried: list[tuple[bytes, bytes]] = []
+    for line in answer.head:
+        name, _, value = line.partition(b":")
+        name = name.lower()
+        if name in _CARRIED or name.startswith(_METADATA):
+            carried.append((name, value.strip()))
+        elif name in _TOLD:
+            told[name] = value.strip()
+        elif line.startswith(b"HTTP/"):  # what came before was a proxy's
+            carried.clear()
+            told.clear()
+    description = _carried(tuple(carried))
+    if version := told.get(b"x-amz-version-id"):
+        description = replace(description, version_id=version.decode())
+    seen = file if file.is_known else file.seen(etag=_etag_of(told), modified=_modified(told))
+    return _Got(answer.body, seen, description, told.get(b"x-amz-server-side-encryption", b"").decode())
 
 
 def _if_match(file: SourceFile) -> Any:
     return {"IfMatch": file.etag} if file.etag else {}
 
 
-def _etag_of(meta: Any) -> str:
+def _etag_of(told: Mapping[bytes, bytes]) -> str:
     """The ETag, without which neither a later read nor a deletion can be held to what was read."""
-    etag = meta["e_tag"]
+    etag = told.get(b"etag")
     if not etag:
         msg = "S3 told no ETag"
         raise _Damaged(msg)
-    return str(etag)
+    return etag.decode()
+
+
+def _modified(told: Mapping[bytes, bytes]) -> datetime:
+    try:
+        return parsedate_to_datetime(told[b"last-modified"].decode())
+    except (KeyError, ValueError) as error:
+        msg = "S3 did not tell when it was written"
+        raise _Damaged(msg) from error
 
 
 def _code(error: Exception) -> str:
-    """S3's code, out of what boto3 or obstore raised; empty where there is none."""
+    """S3's code, out of what was raised; empty where there is none."""
     if isinstance(error, ClientError):
         return error_code(error)
-    if told := _CODE.search(str(error)):
-        return told[1]
-    return "NoSuchKey" if isinstance(error, FileNotFoundError) else ""
+    return error.code if isinstance(error, _Refused) else ""
 
 
 def _reason(code: str) -> str | None:
@@ -324,14 +332,15 @@ def _described(answer: Any) -> Description:
 
 
 @lru_cache(maxsize=4096)
-def _attributed(attributes: tuple[tuple[Any, str], ...]) -> Description:
-    """What an obstore GET tells: standard headers capitalised, user metadata in lower case. Most files of a prefix are alike."""
-    values = dict(attributes)
+def _carried(headers: tuple[tuple[bytes, bytes], ...]) -> Description:
+    """What a GET of libcurl's tells. Most files of a prefix are alike."""
+    values = {name.decode(): value.decode("utf-8", "replace") for name, value in headers}
+    prefix = _METADATA.decode()
     return Description(
-        content_type=values.pop("Content-Type", None),
-        content_encoding=values.pop("Content-Encoding", None),
-        content_disposition=values.pop("Content-Disposition", None),
-        content_language=values.pop("Content-Language", None),
-        cache_control=values.pop("Cache-Control", None),
-        metadata={name: value for name, value in values.items() if name.islower() or not name[:1].isupper()},
+        content_type=values.get("content-type"),
+        content_encoding=values.get("content-encoding"),
+        content_disposition=values.get("content-disposition"),
+        content_language=values.get("content-language"),
+        cache_control=values.get("cache-control"),
+        metadata={name.removeprefix(prefix): value for name, value in values.items() if name.startswith(prefix)},
     )

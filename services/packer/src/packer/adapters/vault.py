@@ -185,7 +185,7 @@ class S3Upload:
     _parts: list[_Part] = field(default_factory=list)
     _sent: int = 0
 
-    def write(self, data: bytes | memoryview) -> None:
+    def write(self, data: bytes | bytearray | memoryview) -> None:
         """More bytes; waits while too many parts are in flight."""
         self.size_bytes += len(data)
         room = self.part_size - len(self._pending)

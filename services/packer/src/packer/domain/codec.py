@@ -23,7 +23,7 @@ class Packed:
     method: int
     crc32: int
     size: int
-    data: bytes | memoryview
+    data: bytes | bytearray | memoryview
 
     @property
     def compressed_size(self) -> int:
@@ -31,7 +31,7 @@ class Packed:
         return len(self.data)
 
 
-def pack(data: bytes | memoryview, compression: Compression) -> Packed:
+def pack(data: bytes | bytearray | memoryview, compression: Compression) -> Packed:
     """Compresses a file: `fast` by ISA-L level 1, `best` by libdeflate level 6. Both let other threads run meanwhile."""
     crc32 = isal_zlib.crc32(data)
     size = len(data)
@@ -42,7 +42,7 @@ def pack(data: bytes | memoryview, compression: Compression) -> Packed:
     return Packed(STORED, crc32, size, data)
 
 
-def _looks_compressible(data: bytes | memoryview) -> bool:
+def _looks_compressible(data: bytes | bytearray | memoryview) -> bool:
     size = len(data)
     if size < _SAMPLED_FROM_BYTES:
         return size > 0
@@ -52,7 +52,7 @@ def _looks_compressible(data: bytes | memoryview) -> bool:
     return packed < _WORTH_IT * _SAMPLE_BYTES * len(starts)
 
 
-def _deflate(data: bytes | memoryview, compression: Compression) -> bytes:
+def _deflate(data: bytes | bytearray | memoryview, compression: Compression) -> bytes:
     if compression is Compression.BEST:
         return bytes(deflate.deflate_compress(data, 6))
     smaller: bytes = isal_zlib.compress(data, 1, -15)

@@ -78,13 +78,16 @@ def plan_line(file: SourceFile) -> bytes:
 
 
 def read_plan_lines(lines: Iterable[bytes]) -> Iterator[SourceFile]:
-    """What `plan_line` wrote, many lines at once."""
+    """What `plan_line` wrote."""
+    for line in json_lines(lines):
+        yield SourceFile(line["k"], line["s"], line["e"], datetime.fromtimestamp(line["t"], UTC))
+
+
+def json_lines(lines: Iterable[bytes]) -> Iterator[dict[str, Any]]:
+    """Lines of JSON, read many at once."""
     texts = iter(lines)
     while run := b",".join(islice(texts, _RUN_LINES)):
-        values: list[dict[str, Any]] = from_json(b"[%b]" % run)
-        yield from [
-            SourceFile(line["k"], line["s"], line["e"], datetime.fromtimestamp(line["t"], UTC)) for line in values
-        ]
+        yield from from_json(b"[%b]" % run)
 
 
 def skipped_json_line(key: str, reason: str) -> bytes:
