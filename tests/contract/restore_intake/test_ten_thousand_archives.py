@@ -132,7 +132,9 @@ def test_a_request_for_very_many_archives_is_thawed_in_bounded_pieces(
         assert made["RestoreObject"] <= ARCHIVES_PER_MESSAGE
         assert made["HeadObject"] <= ARCHIVES_PER_MESSAGE
         assert made["Query"] <= 4 * pages
-        assert made.total() - made["Query"] <= 16 * ARCHIVES_PER_MESSAGE  # the one that records the last and thaws the first
+        assert (
+            made.total() - made["Query"] <= 16 * ARCHIVES_PER_MESSAGE
+        )  # the one that records the last and thaws the first
     assert sum(made["RestoreObject"] for made in asked) == archives
     request = world.requests.get(request_id)
     assert request is not None

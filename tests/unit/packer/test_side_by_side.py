@@ -128,6 +128,22 @@ def test_a_small_listing_costs_one_request_more_at_the_most(form: str, number: i
     assert bucket.asked <= requests_needed(number, 100) + 1
 
 
+@pytest.mark.parametrize("number", [301, 699, 700, 701, 799, 800])
+def test_a_small_listing_whose_end_comes_late_is_not_guessed_at_again(number: int) -> None:
+    bucket = Bucket({FORMS["numbered"](n) for n in range(number)}, page=100)
+
+    def fetch(after: str, token: str | None) -> Page:
+        page = bucket.fetch(after, token)
+        if page.token is None and page.files:
+            threading.Event().wait(0.05)
+        return page
+
+    listing = SideBySide(fetch, floor=3)
+    assert len(list(listing.files(""))) == number
+
+    assert bucket.asked <= requests_needed(number, 100) + 1
+
+
 @pytest.mark.parametrize(("form", "most"), [("numbered", 1.3), ("hashes", 1.3), ("unpadded", 1.6), ("folders", 2)])
 def test_a_large_listing_costs_little_more(form: str, most: float) -> None:
     bucket = Bucket({FORMS[form](n) for n in range(10_000)}, page=50)

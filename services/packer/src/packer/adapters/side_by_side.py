@@ -15,7 +15,9 @@ from typing import Final
 from packer.domain.keyspace import Scale
 from packer.domain.sources import SourceFile
 
-_ONE_GUESS_UP_TO_PAGES: Final = 8  # below so many pages, one request too many is all that guessing may cost
+_ONE_GUESS_UP_TO_PAGES: Final = (
+    8  # and the page that was guessed at: one request too many is all that guessing may cost
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +137,7 @@ class SideBySide:
         return len(stretch.pages) < self.pages_each and waiting < self.at_once * self.pages_each
 
     def _may_guess(self) -> bool:
-        return self._guesses == 0 or self._pages >= _ONE_GUESS_UP_TO_PAGES
+        return self._guesses == 0 or self._pages > _ONE_GUESS_UP_TO_PAGES
 
     def _split(self) -> _Stretch | None:
         """A new stretch out of the earliest one that is longer than it should be."""
