@@ -41,7 +41,7 @@ class CatalogHeader:
         return job_of(self.archive_id)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: one is made for every file, and that would take three times as long
 class Member:
     """One source file inside an archive. `offset` is where its (compressed) data start, in bytes from the archive's first."""
 

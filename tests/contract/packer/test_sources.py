@@ -289,7 +289,7 @@ def test_tags_that_change_while_a_file_is_read_whose_etag_nobody_knows_are_read_
     if place.world is not None:
         pytest.skip("the fake reads bytes and tags at once")
     tag(place, "a", b"1", colour="blue")
-    (file,) = (replace(file, etag="") for file in place.listed())
+    (file,) = (file._replace(etag="") for file in place.listed())
     seen = []
 
     def rewrite(**_: Any) -> None:

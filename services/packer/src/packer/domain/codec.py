@@ -1,7 +1,6 @@
 """Compression of one member: raw deflate, or stored where deflate gains nothing. The same input gives the same bytes."""
 
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import deflate
 from isal import isal_zlib
@@ -16,8 +15,7 @@ _SAMPLE_BYTES: Final = 32 * 1024
 _WORTH_IT: Final = 0.97
 
 
-@dataclass(frozen=True, slots=True)
-class Packed:
+class Packed(NamedTuple):
     """A member's bytes as they stand in the ZIP, and what a header says of them."""
 
     method: int

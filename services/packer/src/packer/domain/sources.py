@@ -1,10 +1,10 @@
 """Source files as the packer meets them: listed, planned, read."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import islice
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from pydantic_core import from_json, to_json
 
@@ -15,8 +15,7 @@ UNKNOWN_TIME: Final = datetime(1970, 1, 1, tzinfo=UTC)  # S3 is younger
 ARCHIVE_CLASSES: Final = frozenset({"GLACIER", "DEEP_ARCHIVE"})
 
 
-@dataclass(frozen=True, slots=True)
-class SourceFile:
+class SourceFile(NamedTuple):
     """One version of one S3 object, as a listing, a manifest or a plan tells of it. `etag` is as S3 gives it, quotes included.
 
     Where a manifest does not tell them, `etag` is empty and `modified` is `UNKNOWN_TIME`: whoever reads the file learns both.
@@ -37,7 +36,7 @@ class SourceFile:
 
     def seen(self, *, etag: str, modified: datetime) -> "SourceFile":
         """The file as S3 tells of it, where the list did not."""
-        return self if self.is_known else replace(self, etag=etag, modified=modified)
+        return self if self.is_known else self._replace(etag=etag, modified=modified)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +62,7 @@ class SourceState:
     file: SourceFile
 
 
-@dataclass(frozen=True, slots=True)
-class ReadFile:
+class ReadFile(NamedTuple):
     """A source file that was read and verified, and compressed."""
 
     file: SourceFile
