@@ -15,11 +15,6 @@ from typing import Final
 _PR_SET_PDEATHSIG: Final = 1  # prctl(2)
 
 
-def processors() -> int:
-    """How many processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def in_processes(work: Callable[[], object], processes: int) -> None:
     """Does the work in so many processes at once, in this one if it is one; returns when all have ended.
 

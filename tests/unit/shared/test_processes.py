@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from glaciate.processes import in_processes, processors
+from glaciate.processes import in_processes
 from waiting import until
 
 SCRIPT = """
@@ -88,7 +88,3 @@ def is_alive(pid: int) -> bool:
     except FileNotFoundError:
         return False
     return state != "Z"
-
-
-def test_processors_are_those_that_may_be_used() -> None:
-    assert 1 <= processors() <= (os.cpu_count() or 1)
