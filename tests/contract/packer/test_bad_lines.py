@@ -134,6 +134,12 @@ def test_what_arrives_damaged_or_not_at_all_is_fetched_again(
     assert bytes(got.packed.data) == BODY
 
 
+def test_s3_may_ask_to_slow_down_for_a_while(sources: CurlSources, line: type[Line]) -> None:
+    line.accidents += [fail(503, "SlowDown")] * 7
+
+    assert isinstance(read(sources), ReadFile)
+
+
 def test_a_file_that_never_arrives_whole_is_left_for_later(sources: CurlSources, line: type[Line]) -> None:
     line.accidents += [cut_short] * 20
 

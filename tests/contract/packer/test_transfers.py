@@ -88,7 +88,12 @@ def transfers(*, most: int = 4, window_bytes: int = 1000) -> Transfers:
 def test_results_come_in_the_order_of_the_tasks(site: Site) -> None:
     late = threading.Event()
     site.answers["/0"] = lambda: b"/late" if late.wait(5) else b"/never"
-    site.answers["/9"] = lambda: late.set() or b"/9"  # type: ignore[func-returns-value]
+
+    def let_the_first_one_go() -> bytes:
+        late.set()
+        return b"/9"
+
+    site.answers["/9"] = let_the_first_one_go
 
     got = list(transfers(most=10).in_order((1, reading(site, number)) for number in range(50)))
 
@@ -172,26 +177,54 @@ def test_what_goes_wrong_is_told_to_the_task(site: Site) -> None:
 def test_calls_are_made_in_threads_and_pauses_hold_up_nobody(site: Site) -> None:
     met = threading.Barrier(3, timeout=5)
 
-    def calling() -> Task[int]:
+    def calling() -> Task[bytes]:
         yield Pause(0.05)
-        met_as: int = yield met.wait
-        return met_as
+        place: int = yield met.wait
+        return f"met {place}".encode()
 
     got = list(transfers().in_order((1, task) for task in (calling(), calling(), calling(), reading(site, 3))))
 
-    assert sorted(got[:3]) == [0, 1, 2]  # type: ignore[type-var]
+    assert sorted(got) == [b"/3", b"met 0", b"met 1", b"met 2"]
     assert got[3] == b"/3"
+
+
+def test_a_request_that_cannot_be_prepared_is_told_to_its_task_and_to_no_other(site: Site) -> None:
+    class NoCredentials:
+        def prepare(self, curl: Any) -> None:
+            raise LookupError("no credentials now")
+
+    def patient() -> Task[bytes]:
+        try:
+            yield NoCredentials()
+        except LookupError:
+            return (yield from reading(site, "later"))
+        return b""
+
+    def hopeless() -> Task[bytes]:
+        yield NoCredentials()
+        return b""
+
+    results = transfers().in_order((1, task) for task in (patient(), reading(site, 1), hopeless()))
+
+    assert [next(results), next(results)] == [b"/later", b"/1"]
+    with pytest.raises(LookupError):
+        next(results)
 
 
 def test_whoever_leaves_early_gives_up_what_is_on_its_way(site: Site) -> None:
     some = transfers(most=3)
-    held = threading.Event()
-    for number in range(1, 3):
-        site.answers[f"/{number}"] = lambda: b"late" if held.wait(5) else b"never"
+    held, left = threading.Event(), []
+
+    def late() -> bytes:
+        left.append(held.wait(5))
+        return b"late"
+
+    site.answers |= {"/1": late, "/2": late}
     results = some.in_order((1, reading(site, number)) for number in range(10))
     assert next(results) == b"/0"
 
     results.close()
-    held.set()
 
+    assert not left, "nobody waits for answers that nobody wants"
+    held.set()
     assert list(some.in_order((1, reading(site, number)) for number in range(3, 6))) == [b"/3", b"/4", b"/5"]

@@ -14,7 +14,7 @@ from http.client import INTERNAL_SERVER_ERROR, OK
 from itertools import islice
 from typing import Any, Final
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 from pydantic_core import from_json, to_json
 
 from glaciate.errors import Transient
@@ -55,7 +55,7 @@ class BatchWriter:
         """
         try:
             answer: Answer = yield self.requests.post(f"{self.endpoint_url}/", _HEADERS, body)
-        except TransferFailed as error:
+        except (TransferFailed, BotoCoreError) as error:  # the latter where credentials are not renewed now
             raise Refused(str(error)) from error
         if answer.status == OK:
             return answer.body

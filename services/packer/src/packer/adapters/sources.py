@@ -1,5 +1,6 @@
 """The source files: many GETs at once by libcurl, each verified as it comes and compressed as it is taken."""
 
+import random
 import re
 import time
 from collections.abc import Generator, Iterable, Iterator, Mapping
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 _ATTEMPTS: Final = 5
+_READ_ATTEMPTS: Final = 8  # S3 may ask to slow down for a minute, and what was packed before would be packed again
 _DELETE_BATCH: Final = 1000
 _MD5: Final = re.compile(r'"?([0-9a-f]{32})"?')
 _CODE: Final = re.compile(rb"<Code>([\w.]+)</Code>")
@@ -126,9 +128,11 @@ class CurlSources:
 
     def _reading(self, bucket: str, base_url: str, file: SourceFile, *, tagged: bool) -> "Task[_Verified | Skipped]":
         failure: Exception | None = None
-        for attempt in range(_ATTEMPTS):
+        for attempt in range(_READ_ATTEMPTS):
+            if attempt >= _ATTEMPTS and isinstance(failure, _Mismatch):
+                break  # the others of the archive need not wait for what never comes right
             if attempt:
-                yield Pause(self.pause_seconds * 2**attempt)
+                yield Pause(self.pause_seconds * 2**attempt * random.uniform(0.5, 1))  # noqa: S311 - no secret depends on it
             try:
                 return (yield from self._reading_once(bucket, base_url, file, tagged=tagged))
             except (TagsUnreadable, _OtherSize) as left:
@@ -137,7 +141,7 @@ class CurlSources:
                 if reason := _reason(_code(error)):
                     return Skipped(file.key, reason)
                 failure = error
-        if isinstance(failure, _Mismatch):  # the others of the archive need not wait for what never comes right
+        if isinstance(failure, _Mismatch):
             return Skipped(file.key, f"it can't be verified: {failure}")
         raise Transient(f"{file.key} could not be read: {failure}") from failure
 

@@ -180,7 +180,12 @@ class _Turns:
 
     def _ask(self, running: _Running[Any], request: Request) -> None:
         curl = self._idle.pop() if self._idle else self._handle()
-        request.prepare(curl)
+        try:
+            request.prepare(curl)
+        except Exception as failure:  # noqa: BLE001 - as if no answer came: credentials, say, that cannot be renewed now
+            self._idle.append(curl)
+            self._go_on(running, running.task.throw, failure)
+            return
         head: list[bytes] = []
         body = bytearray()
         curl.setopt(pycurl.HEADERFUNCTION, head.append)
