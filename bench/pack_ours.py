@@ -24,7 +24,7 @@ from glaciate.requests import Compression, Disposition, StorageClass
 from packer import bootstrap
 from packer.adapters.rows import utc_now
 from packer.application import Pack, Plan
-from packer.domain.archives import Archive, ArchiveState, Job, JobState, NewArchive, Seal
+from packer.domain.archives import Archive, ArchiveState, CatalogEntry, Job, JobState, NewArchive, Seal
 from packer.domain.planning import Span
 
 CORRELATION = "benchmark"
@@ -120,7 +120,7 @@ class Mailbox:
 class NoIndex:
     """Neither writes rows nor reads the catalog again for them."""
 
-    def add(self, archive: Archive, files: Iterable[tuple[str, int]], *, sealed_at: datetime) -> None:
+    def add(self, archive: Archive, files: Iterable[CatalogEntry], *, sealed_at: datetime) -> None:
         return None
 
 

@@ -8,6 +8,7 @@ The results of more than one round go to `bench/results.json`.
 """
 
 import argparse
+import json
 import random
 import subprocess
 import sys
@@ -18,7 +19,10 @@ from dataclasses import dataclass, field
 
 import measure
 from measure import Endpoint, Figure, Run, figure, ratio, short
-from restore_ways import archive_id_of, key_of
+from restore_ways import VAULT, archive_id_of, key_of
+
+from glaciate.catalog_index import PageFinder
+from glaciate.names import catalog_key
 
 SCRIPT = "restore_ways.py"
 SCHEME = "http_late"
@@ -42,6 +46,10 @@ def build(at: Endpoint, members: int) -> None:
     subprocess.run(command, env=at.environment("http"), check=True)
 
 
+def catalog_of(at: Endpoint, members: int) -> bytes:
+    return at.get(f"{VAULT}/{catalog_key(archive_id_of(members))}")
+
+
 def spread(members: int, wanted: int) -> list[str]:
     """Keys all over the archive: one out of each of as many equal stretches, anywhere in it."""
     rng = random.Random(wanted)
@@ -49,10 +57,17 @@ def spread(members: int, wanted: int) -> list[str]:
     return [key_of(number * step + rng.randrange(step)) for number in range(wanted)]
 
 
+def as_indexed(catalog: bytes, keys: list[str]) -> str:
+    """What the files table says of these files, as a restore request's part hands it on."""
+    page_of = PageFinder(catalog)
+    files = ({"key": key, "destination": key, "size": 0, "page": page_of(key)} for key in sorted(keys))
+    return "\n".join(map(json.dumps, files))
+
+
 def interleaved(at: Endpoint, ways: Sequence[str], members: int, keys: list[str], rounds: int) -> Runs:
     runs = Runs()
-    with tempfile.NamedTemporaryFile("w", suffix=".keys") as listed:
-        listed.write("\n".join(keys))
+    with tempfile.NamedTemporaryFile("w", suffix=".files") as listed:
+        listed.write(as_indexed(catalog_of(at, members), keys))
         listed.flush()
         for _ in range(rounds):
             for way in ways:
@@ -94,7 +109,7 @@ def main() -> None:
         build(at, big)
         build(at, folder)
         size = len(at.get(f"vault/archives/{archive_id_of(big)}.zip"))
-        catalog = len(at.get(f"vault/catalogs/{archive_id_of(big)[:12]}/{archive_id_of(big)}.jsonl.gz"))
+        catalog = len(catalog_of(at, big))
 
         many = interleaved(at, ("ours", "ours_written", "remote_zip", "whole_archive"), big, spread(big, 1_000), rounds)
         show(

@@ -1,10 +1,11 @@
 """The ways to read members out of an archive in S3; all end with the files' bytes in hand, checked, in this process.
 
-python restore_ways.py WAY ARCHIVE_ID KEYS      KEYS: a file with the wanted keys, one a line
+python restore_ways.py WAY ARCHIVE_ID FILES     FILES: a file with the wanted files as the index tells of them, a line of JSON each
 python restore_ways.py build MEMBERS            makes an archive of the small corpus and gives it to the endpoint
 """
 
 import io
+import json
 import os
 import sys
 import tempfile
@@ -105,44 +106,45 @@ def _unpacking() -> "object":
     return bootstrap.worker().use_cases[ArchiveReadable]
 
 
-def _ours(archive: ArchiveId, keys: list[str], *, written: bool, keep: bool = True) -> Work:
+def _ours(archive: ArchiveId, files: list[WantedFile], *, written: bool, keep: bool = True) -> Work:
     from unpacker.application import Outcomes, Want
 
     unpacking = _unpacking()
-    wants = {key: (Want(RequestId("r-benchmark"), WantedFile(key, key, 0)),) for key in keys}
+    wants = {file.key: (Want(RequestId("r-benchmark"), file),) for file in files}
+    pages = frozenset(file.page for file in files if file.page is not None)
     in_hand = FilesInHand(keep)
     vault = CountedVault(unpacking.unpack.vault)
     unpack = replace(unpacking.unpack, vault=vault, **({} if written else {"restored_files": in_hand}))
 
     def work() -> dict[str, float]:
         outcomes = Outcomes()
-        excerpt = unpacking.catalogs.read(archive, frozenset(keys))
+        excerpt = unpacking.catalogs.read(archive, frozenset(wants), pages)
         unpack(excerpt, wants, outcomes)
         failed = [want for (want,) in wants.values() if outcomes.result(want).state != "RESTORED"]
-        assert not failed, f"{len(failed)} of {len(keys)} files were not restored"
-        assert written or in_hand.count == len(keys)
+        assert not failed, f"{len(failed)} of {len(files)} files were not restored"
+        assert written or in_hand.count == len(files)
         members = sum(member.compressed_size for member in excerpt.members.values())
         return {"member_bytes": members, "range_bytes": vault.asked_bytes}
 
     return work
 
 
-def ours(archive: ArchiveId, keys: list[str]) -> Work:
+def ours(archive: ArchiveId, files: list[WantedFile]) -> Work:
     """The unpacker's own reading: catalog, plan of ranges, ranged GETs, inflating, length and CRC-32."""
-    return _ours(archive, keys, written=False)
+    return _ours(archive, files, written=False)
 
 
-def ours_written(archive: ArchiveId, keys: list[str]) -> Work:
+def ours_written(archive: ArchiveId, files: list[WantedFile]) -> Work:
     """The same, and every file written to the restore bucket on condition."""
-    return _ours(archive, keys, written=True)
+    return _ours(archive, files, written=True)
 
 
-def ours_all(archive: ArchiveId, keys: list[str]) -> Work:
+def ours_all(archive: ArchiveId, files: list[WantedFile]) -> Work:
     """Every member, opened and checked, none kept."""
-    return _ours(archive, keys, written=False, keep=False)
+    return _ours(archive, files, written=False, keep=False)
 
 
-def whole_archive(archive: ArchiveId, keys: list[str]) -> Work:
+def whole_archive(archive: ArchiveId, files: list[WantedFile]) -> Work:
     """boto3 `download_file` of the whole archive to disk, then `zipfile` for the wanted members."""
     s3 = boto3.client("s3")
 
@@ -151,12 +153,12 @@ def whole_archive(archive: ArchiveId, keys: list[str]) -> Work:
             path = Path(folder, "archive.zip")
             s3.download_file(VAULT, vault_key_of_zip("archives/", archive), str(path))
             with zipfile.ZipFile(path) as zipped:
-                assert all(zipped.read(key) for key in keys)
+                assert all(zipped.read(file.key) for file in files)
 
     return work
 
 
-def bare_whole(archive: ArchiveId, keys: list[str]) -> Work:
+def bare_whole(archive: ArchiveId, files: list[WantedFile]) -> Work:
     """The whole archive by the unpacker's client, 8 MB a GET, 8 at once, nothing done to the bytes."""
     import obstore
 
@@ -175,7 +177,7 @@ def bare_whole(archive: ArchiveId, keys: list[str]) -> Work:
     return work
 
 
-def remote_zip(archive: ArchiveId, keys: list[str]) -> Work:
+def remote_zip(archive: ArchiveId, files: list[WantedFile]) -> Work:
     """`remotezip` over a URL that needs no signature, one connection kept open."""
     import requests
     from remotezip import RemoteZip
@@ -184,7 +186,7 @@ def remote_zip(archive: ArchiveId, keys: list[str]) -> Work:
 
     def work() -> None:
         with requests.Session() as session, RemoteZip(url, session=session) as zipped:
-            assert all(zipped.read(key) for key in keys)
+            assert all(zipped.read(file.key) for file in files)
 
     return work
 
@@ -197,5 +199,5 @@ if __name__ == "__main__":
         build(int(sys.argv[2]))
         sys.exit()
     name, archive_name, listed = sys.argv[1:]
-    wanted = Path(listed).read_text().splitlines()
+    wanted = [WantedFile(**json.loads(line)) for line in Path(listed).read_text().splitlines()]
     print(measure.timed(len(wanted), WAYS[name](ArchiveId(archive_name), wanted)))

@@ -616,9 +616,9 @@ class FakeEarlier:
 class FakeIndex:
     world: World
 
-    def add(self, archive: Archive, files: Iterable[tuple[str, int]], *, sealed_at: datetime) -> None:
-        for key, size in files:
-            self.world.index[archive.archive_id, key] = (size, sealed_at)
+    def add(self, archive: Archive, files: Iterable[CatalogEntry], *, sealed_at: datetime) -> None:
+        for file in files:
+            self.world.index[archive.archive_id, file.key] = (file.size, sealed_at)
 
 
 Wrap = Callable[[Any], Any]

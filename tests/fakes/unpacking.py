@@ -4,7 +4,7 @@ import gzip
 import io
 import zipfile
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from zlib import crc32
@@ -101,7 +101,7 @@ class FakeCatalogs:
     def keep(self, header: CatalogHeader, members: tuple[Member, ...], skipped: tuple[Skipped, ...] = ()) -> None:
         self.documents[header.archive_id] = write_catalog(Catalog(header, members, skipped))
 
-    def read(self, archive_id: ArchiveId, keys: frozenset[str]) -> Excerpt:
+    def read(self, archive_id: ArchiveId, keys: frozenset[str], pages: Collection[int] = ()) -> Excerpt:
         if archive_id not in self.documents:
             msg = "there is none"
             raise CatalogUnusable(msg)

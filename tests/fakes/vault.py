@@ -52,8 +52,9 @@ class VaultKit:
         state: str = "DONE",
         size_bytes: int = 1000,
         job_id: JobId = JOB,
+        page: int | None = None,
     ) -> ArchiveId:
-        """An archive of these keys (with their sizes, else 10 bytes each), and its rows. Returns its id."""
+        """An archive of these keys (with their sizes, else 10 bytes each), and its rows, which point to `page`. Returns its id."""
         archive = archive_id(job_id, number)
         sizes = dict(files) if isinstance(files, Mapping) else dict.fromkeys(files, 10)
         keys = sorted(sizes)
@@ -88,16 +89,25 @@ class VaultKit:
         if state in {"INDEXED", "DONE"}:
             with FileRow.batch_write() as batch:
                 for key in keys:
-                    batch.save(file_row(project, bucket, key, size=sizes[key], sealed_at=sealed_at, archive=archive))
+                    size = sizes[key]
+                    batch.save(
+                        file_row(project, bucket, key, size=size, sealed_at=sealed_at, archive=archive, page=page)
+                    )
         return archive
 
 
 def file_row(
-    project: ProjectName, bucket: str, key: str, *, size: int, sealed_at: datetime, archive: ArchiveId
+    project: ProjectName,
+    bucket: str,
+    key: str,
+    *,
+    size: int,
+    sealed_at: datetime,
+    archive: ArchiveId,
+    page: int | None = None,
 ) -> FileRow:
     """The index row of one member."""
     head, name = split_key(key)
     prefix, cut = file_range_prefix(bucket, head)
-    return FileRow(
-        file_hash_key(project, name), f"{prefix}{file_stamp(sealed_at, archive)}", s=size, c=True if cut else None
-    )
+    range_key = f"{prefix}{file_stamp(sealed_at, archive)}"
+    return FileRow(file_hash_key(project, name), range_key, s=size, c=True if cut else None, p=page)

@@ -5,14 +5,18 @@ inflated by itself. Behind the stream stands an empty gzip member (RFC 1952: mem
 field) whose extra field tells where each block begins, with which key, and its CRC-32. So any gzip program reads the lines and
 nothing else, and whoever wants a few of them reads the end and the blocks that hold them.
 A catalog has no index where its keys are not in order, or where the index would not fit into an extra field: it is read whole.
+
+Who knows where in the catalog a file's line is need not wait for the index: a file's row in the files table tells the `page`, and
+whoever reads the catalog asks for what lies there at the same time as for the end. It is a hint and no more: the index decides.
 """
 
 import zlib
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from struct import Struct
-from typing import Final
+from typing import Final, NamedTuple
 
 from pydantic_core import from_json, to_json
 
@@ -27,6 +31,8 @@ from glaciate.catalog import (
 )
 
 TAIL_BYTES: Final = 64 * 1024  # what to read of a catalog's end: its index, and a small catalog altogether
+PAGE_BYTES: Final = 4 * 1024  # in these a row of the files table counts
+SPAN_BYTES: Final = 32 * 1024  # what to read from the beginning of a page on
 
 _BLOCK_BYTES: Final = (
     64 * 1024
@@ -43,8 +49,7 @@ _EMPTY: Final = b"\x03\x00" + bytes(8)  # no data, their CRC-32 and their size
 _TRAILER_BYTES: Final = _SUBFIELD.size + _NUMBER.size + len(_EMPTY)
 
 
-@dataclass(frozen=True, slots=True)
-class Block:
+class Block(NamedTuple):
     """Bytes `start` to before `end` of the stored catalog: lines of members from `first_key` on, or (None) of files left out."""
 
     start: int
@@ -73,9 +78,41 @@ class CatalogIndex:
         """The blocks that tell of files left out."""
         return tuple(block for block in self.blocks if block.first_key is None)
 
+    def pages(self, catalog_bytes: int) -> Iterator[tuple[str, int | None]]:
+        """Of each block with members the first key, and the page from which on a span holds the block.
+
+        None of a block that a span does not hold, and of one that lies in the end of the catalog, which everybody reads.
+        """
+        for block in self.blocks:
+            if block.first_key is not None:
+                page = block.start // PAGE_BYTES
+                is_read_anyway = block.start >= catalog_bytes - TAIL_BYTES
+                yield block.first_key, None if is_read_anyway or block.end > span_of(page)[1] else page
+
     def excerpt(self, members: Mapping[str, Member], left_out: Mapping[str, str]) -> Excerpt:
         """What was found, as a catalog that is read whole tells it."""
         return Excerpt(self.header, members, left_out, self.data_end)
+
+
+def span_of(page: int) -> tuple[int, int]:
+    """From where to before where to read a stored catalog for the block that begins in a page."""
+    start = page * PAGE_BYTES
+    return start, start + SPAN_BYTES
+
+
+class PageFinder:
+    """Tells of the members of a stored catalog, asked for in the catalog's order, in which page their rows are to point."""
+
+    def __init__(self, stored: bytes) -> None:
+        length = index_bytes(stored) if len(stored) > TAIL_BYTES else 0
+        self._ahead = deque(read_index(stored[-length:]).pages(len(stored)) if length else ())
+        self._page: int | None = None
+
+    def __call__(self, key: str) -> int | None:
+        """The page, if there is one that helps."""
+        while self._ahead and key >= self._ahead[0][0]:
+            _first_key, self._page = self._ahead.popleft()
+        return self._page
 
 
 @dataclass(slots=True)

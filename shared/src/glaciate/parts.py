@@ -15,6 +15,7 @@ class WantedFile:
     """A source key wanted of an archive, and the key it is to appear under: in the restore bucket, or in `bucket`, its original one.
 
     In an original bucket nothing is written over but what was last modified by `replaces`; None: nothing at all.
+    `page` tells where in the archive's catalog to look for it, as far as anybody knows (`glaciate.catalog_index`).
     """
 
     key: str
@@ -22,6 +23,7 @@ class WantedFile:
     size: int
     bucket: str | None = None
     replaces: datetime | None = None
+    page: int | None = None
 
     @property
     def place(self) -> tuple[str | None, str]:

@@ -32,6 +32,7 @@ from pynamodb.models import Model
 
 from glaciate.names import ArchiveId, ProjectName, RequestId, decode_number, encode_time
 
+_ROW_BYTES: Final = 120  # of a file's row, on top of the file's key
 _SORT_KEY_BYTES: Final = 1024
 _STAMP_CHARACTERS: Final = 7 + 16
 _DIGEST_CHARACTERS: Final = 32
@@ -49,6 +50,17 @@ class FileRow(Model):
     d = UnicodeAttribute(range_key=True)
     s = NumberAttribute()
     c = BooleanAttribute(null=True)  # the directory was too long for the sort key: cut, completed by a digest
+    p = NumberAttribute(null=True)  # in which page of its archive's catalog to look for it: glaciate.catalog_index
+
+
+def number_bytes(number: int) -> int:
+    """How much of an item a whole number from 0 on takes, or less: about a byte for two digits, and one more."""
+    return (len(str(number)) + 1) // 2 + 1
+
+
+def file_numbers_room(project: str, bucket: str) -> int:
+    """How many bytes the numbers in a file's row, and the name of the page's, may take: what its keys leave of the 120."""
+    return _ROW_BYTES - len("nds") - len(project) - len(bucket) - len("#/#") - _STAMP_CHARACTERS
 
 
 def split_key(key: str) -> tuple[str, str]:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
+from itertools import product
 from typing import Any
 from uuid import uuid4
 
@@ -22,7 +23,7 @@ from glaciate_local.cloud import Server
 from packer import bootstrap
 from packer.adapters.index import DynamoFileIndex, Refused, Send, file_items
 from packer.adapters.transfers import Task, Transfers
-from packer.domain.archives import Archive, ArchiveState
+from packer.domain.archives import Archive, ArchiveState, CatalogEntry
 
 SEALED_AT = datetime(2026, 7, 1, 12, tzinfo=UTC)
 ARCHIVE = Archive(
@@ -90,7 +91,11 @@ def no_handle() -> Any:
 
 
 def add(write: Callable[[bytes], bytes], files: dict[str, int]) -> None:
-    index(sending(write)).add(ARCHIVE, files.items(), sealed_at=SEALED_AT)
+    index(sending(write)).add(ARCHIVE, entries(files), sealed_at=SEALED_AT)
+
+
+def entries(files: dict[str, int], page: int | None = None) -> list[CatalogEntry]:
+    return [CatalogEntry(key, size, '"e"', page) for key, size in files.items()]
 
 
 def assert_found(keys: set[str]) -> None:
@@ -139,7 +144,7 @@ def test_rows_that_are_never_taken_leave_the_work_for_later() -> None:
         raise Refused("ThrottlingException")
 
     with pytest.raises(Transient):
-        index(sending(never), patience_seconds=0.01).add(ARCHIVE, [("in/a", 1)], sealed_at=SEALED_AT)
+        index(sending(never), patience_seconds=0.01).add(ARCHIVE, entries({"in/a": 1}), sealed_at=SEALED_AT)
 
 
 @pytest.mark.cloud
@@ -154,11 +159,11 @@ def test_a_signed_request_is_taken_and_a_wrong_one_is_told(server: Server, monke
     rows, nobody_s = bootstrap.index(name), bootstrap.index("nobody-made-this")
     aws.dynamodb.cache_clear()
 
-    rows.add(ARCHIVE, [(key, len(key)) for key in KEYS], sealed_at=SEALED_AT)
+    rows.add(ARCHIVE, entries({key: len(key) for key in KEYS}, page=17), sealed_at=SEALED_AT)
 
     assert_found(KEYS)
     with pytest.raises(ClientError, match="ResourceNotFoundException"):
-        nobody_s.add(ARCHIVE, [("in/a", 1)], sealed_at=SEALED_AT)
+        nobody_s.add(ARCHIVE, entries({"in/a": 1}), sealed_at=SEALED_AT)
 
 
 def size_by_dynamodbs_rules(item: dict[str, dict[str, Any]]) -> int:
@@ -178,11 +183,42 @@ def size_by_dynamodbs_rules(item: dict[str, dict[str, Any]]) -> int:
 
 @pytest.mark.parametrize("key", [*sorted(KEYS), "é" * 512, "é" * 400 + "/" + "é" * 111])
 def test_a_row_takes_at_most_120_bytes_on_top_of_its_key(key: str) -> None:
-    archive = replace(ARCHIVE, project=ProjectName("p" * 20), bucket="b" * 63)
+    for characters, page, size in product(
+        (63, 62, 61, 60, 20, 3), (None, 0, 99, 10**5), (0, 9_999, 10**8 - 1, 5 * 1024**4)
+    ):
+        archive = replace(ARCHIVE, project=ProjectName("p" * 20), bucket="b" * characters)
+        (text,) = file_items(archive, [CatalogEntry(key, size, '"e"', page)], sealed_at=SEALED_AT)
+        item = json.loads(text)
+        assert size_by_dynamodbs_rules(item) <= len(key.encode()) + 120
+        assert len(item["d"]["S"].encode()) <= 1024
+        assert len(item["n"]["S"].encode()) <= 2048
 
-    (text,) = file_items(archive, [(key, 5 * 1024**4)], sealed_at=SEALED_AT)
 
-    item = json.loads(text)
-    assert size_by_dynamodbs_rules(item) <= len(key.encode()) + 120
-    assert len(item["d"]["S"].encode()) <= 1024
-    assert len(item["n"]["S"].encode()) <= 2048
+def pages_told(key: str, size: int, page: int | None, *, bucket: str = "source") -> list[dict[str, str] | None]:
+    archive = replace(ARCHIVE, project=ProjectName("p" * 20), bucket=bucket)
+    files = [CatalogEntry(key, size, '"e"', page)]
+    return [json.loads(item).get("p") for item in file_items(archive, files, sealed_at=SEALED_AT)]
+
+
+@pytest.mark.parametrize("page", [0, 7, 4321])
+def test_a_row_tells_the_page_of_the_catalog(page: int) -> None:
+    assert pages_told("in/a", 10_000, page) == [{"N": str(page)}]
+    assert pages_told("in/a", 10_000, None) == [None]
+
+
+def test_a_row_without_room_for_the_page_does_without() -> None:
+    assert pages_told("in/a", 10**8 - 1, 99, bucket="b" * 63) == [{"N": "99"}]
+    assert pages_told("in/a", 10**8, 99, bucket="b" * 63) == [None]
+    assert pages_told("in/a", 10**8 - 1, 100, bucket="b" * 63) == [None]
+    assert pages_told("d" * 1000 + "/" + "f" * 23, 1, 1) == [None]  # whose folder is cut
+
+
+@pytest.mark.parametrize("length", range(700, 1025, 12))
+def test_a_page_never_costs_a_second_write_unit(length: int) -> None:
+    key = "d/" + "f" * (length - 2)
+    sizes = []
+    for page in (None, 4321):
+        (text,) = file_items(ARCHIVE, [CatalogEntry(key, 10_000, '"e"', page)], sealed_at=SEALED_AT)
+        sizes.append(size_by_dynamodbs_rules(json.loads(text)))
+
+    assert -(-sizes[0] // 1024) == -(-sizes[1] // 1024)

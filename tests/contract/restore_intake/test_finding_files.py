@@ -50,6 +50,18 @@ def test_a_file_archived_twice_is_restored_as_it_was_last(world: World) -> None:
     assert list(wanted(world, request_id)) == [newer]
 
 
+@pytest.mark.parametrize("name", ["2026/a.csv", "a.csv"])
+@pytest.mark.parametrize("page", [None, 0, 1234])
+def test_where_the_catalog_tells_of_a_file_is_handed_on_as_its_row_says(
+    world: World, name: str, page: int | None
+) -> None:
+    archive = world.vault.put(0, ["2026/a.csv"], page=page)
+
+    request_id = world.post(filename=name)
+
+    assert [file.page for file in wanted(world, request_id)[archive]] == [page]
+
+
 @pytest.mark.parametrize("selection", [{"filename": "2026/a.csv"}, {"filename": "a.csv"}, {"prefix": "2026/"}])
 def test_as_of_picks_the_version_sealed_last_before_a_moment(world: World, selection: dict[str, str]) -> None:
     older = world.vault.put(0, {"2026/a.csv": 1})

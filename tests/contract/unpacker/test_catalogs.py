@@ -3,17 +3,23 @@
 import gzip
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
 import pytest
+from pydantic_core import from_json
 
 from fakes.unpacking import VAULT_BUCKET, FakeCatalogs, header_of, member
 from glaciate.catalog import Catalog, Skipped, compress, read_excerpt, write_catalog
 from glaciate.catalog_index import TAIL_BYTES
-from glaciate.names import ArchiveId, catalog_key
+from glaciate.names import ArchiveId, catalog_key, job_of
+from glaciate.tables import FileRow
+from packer.adapters.index import file_items
+from packer.adapters.objects import S3Catalogs as PackerCatalogs
+from packer.domain.archives import Archive, ArchiveState, CatalogEntry, Draft, Seal
 from packer.domain.catalog_spool import CatalogSpool
-from unpacker.adapters.catalogs import S3Catalogs
+from unpacker.adapters.catalogs import S3Catalogs, _ranges, _Stored
 from unpacker.adapters.stores import open_store
 from unpacker.ports import Catalogs, CatalogUnusable
 
@@ -21,6 +27,12 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 ARCHIVE = ArchiveId("01aaaaa000010000")
+SEALED_AT = datetime(2026, 7, 1, 12, tzinfo=UTC)
+PACKED = Archive(
+    archive_id=ARCHIVE, job_id=job_of(ARCHIVE), project=header_of(ARCHIVE).project, bucket=header_of(ARCHIVE).bucket,
+    first_key="in/", kind="zip", state=ArchiveState.SEALED, planned_files=1, planned_bytes=1, plan_key="p",
+    storage_class="DEEP_ARCHIVE", vault_bucket=VAULT_BUCKET, vault_key=header_of(ARCHIVE).vault_key,
+)  # fmt: skip
 MEMBERS = tuple(member(f"in/{number} ü", b"x" * number, offset=number * 100) for number in range(5000))
 PLAIN = write_catalog(Catalog(header_of(ARCHIVE), MEMBERS, (Skipped("in/gone", "it vanished"),)))
 
@@ -118,6 +130,59 @@ def test_a_long_catalog_tells_the_same_by_its_index(s3: "S3Client", keys: set[st
     excerpt = S3Catalogs(s3, VAULT_BUCKET, open_store(VAULT_BUCKET)).read(ARCHIVE, frozenset(keys))
 
     assert excerpt == read_excerpt(gzip.decompress(stored).splitlines(keepends=True), keys)
+
+
+def test_who_knows_the_pages_that_the_packer_wrote_reads_all_at_once(
+    s3: "S3Client", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored, keys = long_catalog(), {found.key for found in LONG[::400]}
+    pages = pages_in_rows(s3, stored, keys)
+    assert len(pages) > 5
+    catalogs = S3Catalogs(s3, VAULT_BUCKET, open_store(VAULT_BUCKET))
+    read_later: list[object] = []
+    monkeypatch.setattr(
+        _Stored, "ranges", lambda stored, ranges: read_later.append(ranges) or _ranges(stored.store, stored.key, ranges)
+    )
+
+    knowing, asking = (catalogs.read(ARCHIVE, frozenset(keys), some) for some in (pages, ()))
+
+    assert knowing == asking == read_excerpt(gzip.decompress(stored).splitlines(keepends=True), keys)
+    assert len(read_later) == 1  # by who asked without knowing
+
+
+def pages_in_rows(s3: "S3Client", stored: bytes, keys: set[str]) -> set[int]:
+    """What the packer writes of these keys into the files table, when it has stored this catalog."""
+    catalogs = PackerCatalogs(s3, VAULT_BUCKET)
+    draft = Draft(size_bytes=9, checksum="abc=", members=len(LONG), bytes_in=len(LONG))
+    catalogs.put(ARCHIVE, stored, draft, replacing=None)
+    seal = Seal(draft.size_bytes, draft.checksum, draft.members, draft.bytes_in, SEALED_AT)
+    entries = [entry for entry in catalogs.entries(ARCHIVE, seal) if isinstance(entry, CatalogEntry)]
+    assert [entry.key for entry in entries] == [found.key for found in LONG]
+    rows = [FileRow.from_raw_data(from_json(item)) for item in file_items(PACKED, entries, sealed_at=SEALED_AT)]
+    return {int(row.p) for entry, row in zip(entries, rows, strict=True) if entry.key in keys and row.p is not None}
+
+
+@pytest.mark.parametrize("pages", [{0}, {5, 6, 7}, {10**6}, {0, 3, 10**6}, set(range(0, 200, 2))])
+def test_a_page_that_tells_of_something_else_changes_nothing(s3: "S3Client", pages: set[int]) -> None:
+    stored, keys = long_catalog(), {LONG[2].key, LONG[4_000].key, LONG_GONE[7].key}
+    s3.put_object(Bucket=VAULT_BUCKET, Key=catalog_key(ARCHIVE), Body=stored)
+
+    excerpt = S3Catalogs(s3, VAULT_BUCKET, open_store(VAULT_BUCKET)).read(ARCHIVE, frozenset(keys), pages)
+
+    assert excerpt == read_excerpt(gzip.decompress(stored).splitlines(keepends=True), keys)
+
+
+def test_pages_of_a_catalog_that_was_rebuilt_shorter_change_nothing(s3: "S3Client") -> None:
+    s3.put_object(Bucket=VAULT_BUCKET, Key=catalog_key(ARCHIVE), Body=compress(PLAIN))
+
+    excerpt = S3Catalogs(s3, VAULT_BUCKET, open_store(VAULT_BUCKET)).read(ARCHIVE, frozenset({"in/17 ü"}), {3, 90})
+
+    assert excerpt.members == {"in/17 ü": MEMBERS[17]}
+
+
+def test_pages_of_a_catalog_that_is_gone_do_not_hide_it(s3: "S3Client") -> None:
+    with pytest.raises(CatalogUnusable, match="there is no"):
+        S3Catalogs(s3, VAULT_BUCKET, open_store(VAULT_BUCKET)).read(ARCHIVE, frozenset({"in/17 ü"}), {3})
 
 
 def test_a_long_catalog_damaged_where_it_is_read_is_unusable(s3: "S3Client") -> None:

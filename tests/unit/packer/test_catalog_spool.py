@@ -4,7 +4,9 @@ import gzip
 import io
 import zlib
 from datetime import UTC, datetime
+from hashlib import sha256
 from random import Random
+from string import ascii_letters, digits
 
 import pytest
 from hypothesis import given, settings
@@ -12,13 +14,16 @@ from hypothesis import strategies as st
 
 from glaciate.catalog import CatalogHeader, Excerpt, Member, Skipped, read_catalog, read_excerpt
 from glaciate.catalog_index import (
+    SPAN_BYTES,
     TAIL_BYTES,
     CatalogIndex,
     IndexWriter,
+    PageFinder,
     index_bytes,
     left_out_in,
     members_in,
     read_index,
+    span_of,
 )
 from glaciate.names import ArchiveId, ProjectName
 from packer.domain.catalog_spool import CatalogSpool
@@ -36,6 +41,11 @@ def member(key: str, number: int) -> Member:
         key=key, name=key, offset=42 + 100 * number, compressed_size=58, size=80, method=8, crc32=number,
         etag='"e"', version_id=None, modified=datetime(2026, 6, 1, tzinfo=UTC), content_type="text/csv",
     )  # fmt: skip
+
+
+def random_text(seed: int, characters: int) -> str:
+    """Text that does not compress well."""
+    return "".join(Random(seed).choices(ascii_letters + digits, k=characters))
 
 
 def written(keys: list[str], left_out: list[Skipped]) -> CatalogSpool:
@@ -150,6 +160,42 @@ def test_the_index_of_a_million_members_fits_into_what_is_read_first() -> None:
         in_block += 220
 
     assert 10_000 < len(index.gzip_member(start)) < TAIL_BYTES
+
+
+def test_at_a_member_s_page_its_block_is_found_unless_everybody_reads_it_anyway() -> None:
+    keys = [f"runs/{number:06} {sha256(str(number).encode()).hexdigest()}" for number in range(20_000)]
+    catalog = stored(keys, LEFT_OUT)
+    page_of, index = PageFinder(catalog), index_of(catalog)
+
+    pages = {key: page_of(key) for key in keys}
+
+    for block, held in index.holding(keys).items():
+        (page,) = {pages[key] for key in held}
+        if block.start >= len(catalog) - TAIL_BYTES:
+            assert page is None
+        else:
+            assert page is not None
+            start, end = span_of(page)
+            assert start <= block.start < block.end <= end <= len(catalog)
+    assert len({page for page in pages.values() if page is not None}) > 10
+
+
+def test_a_block_that_a_span_does_not_hold_has_no_page() -> None:
+    keys = [f"runs/{number:06}/{random_text(number, 700)}" for number in range(1_000)]
+    catalog = stored(keys, [])
+    page_of, index = PageFinder(catalog), index_of(catalog)
+
+    pages = [page_of(key) for key in keys]
+
+    assert min(block.end - block.start for block in index.blocks[:-1]) > SPAN_BYTES
+    assert set(pages) == {None}
+
+
+@pytest.mark.parametrize("catalog", [stored(MANY[:100], LEFT_OUT[:1]), stored(MANY[::-1] * 5, []), b""])
+def test_a_catalog_that_is_read_whole_has_no_pages(catalog: bytes) -> None:
+    page_of = PageFinder(catalog)
+
+    assert {page_of(key) for key in MANY} == {None}
 
 
 def test_keys_that_are_not_in_order_have_no_index() -> None:

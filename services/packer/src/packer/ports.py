@@ -253,5 +253,5 @@ class Catalogs(Protocol):
 class FileIndex(Protocol):
     """The index: where every file went."""
 
-    def add(self, archive: Archive, files: Iterable[tuple[str, int]], *, sealed_at: datetime) -> None:
-        """Writes a row for each key and size; the same rows again change nothing. Returns when every row is written."""
+    def add(self, archive: Archive, files: Iterable[CatalogEntry], *, sealed_at: datetime) -> None:
+        """Writes a row for each file; the same rows again change nothing. Returns when every row is written."""

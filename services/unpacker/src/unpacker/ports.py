@@ -1,6 +1,6 @@
 """What unpacking needs of the world."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -63,8 +63,8 @@ class Ledger(Protocol):
 class Catalogs(Protocol):
     """The catalogs beside the vault."""
 
-    def read(self, archive_id: ArchiveId, keys: frozenset[str]) -> Excerpt:
-        """What an archive's catalog says of some keys.
+    def read(self, archive_id: ArchiveId, keys: frozenset[str], pages: Collection[int] = ()) -> Excerpt:
+        """What an archive's catalog says of some keys; it may be in these pages, or anywhere.
 
         Raises:
             CatalogUnusable: there is none, or it is not one.

@@ -18,16 +18,26 @@ from botocore.exceptions import BotoCoreError, ClientError
 from pydantic_core import from_json, to_json
 
 from glaciate.errors import Transient
-from glaciate.tables import file_hash_key, file_range_prefix, file_stamp, split_key
+from glaciate.tables import (
+    file_hash_key,
+    file_numbers_room,
+    file_range_prefix,
+    file_stamp,
+    number_bytes,
+    split_key,
+)
 from glaciate.telemetry import logger
 from packer.adapters.aws_requests import AwsRequests
 from packer.adapters.transfers import Answer, Pause, Task, TransferFailed, Transfers
-from packer.domain.archives import Archive
+from packer.domain.archives import Archive, CatalogEntry
 
 Send = Callable[[bytes], Task[bytes | bytearray]]
 
 _BATCH: Final = 25  # BatchWriteItem's limit
 _HEADERS: Final = ["content-type: application/x-amz-json-1.0", "x-amz-target: DynamoDB_20120810.BatchWriteItem"]
+_SMALL_KEYS: Final = (
+    900  # bytes of a row's two keys that leave it one kilobyte, which is one write unit, whatever else is in it
+)
 _LONGEST_PAUSE_SECONDS: Final = 20.0
 _THROTTLED: Final = frozenset(
     {"ProvisionedThroughputExceededException", "ThrottlingException", "RequestLimitExceeded", "InternalServerError"}
@@ -69,19 +79,27 @@ class BatchWriter:
         raise ClientError({"Error": {"Code": code, "Message": str(told)}}, "BatchWriteItem")
 
 
-def file_items(archive: Archive, files: Iterable[tuple[str, int]], *, sealed_at: datetime) -> Iterator[bytes]:
-    """What `glaciate.tables.FileRow` stores, as DynamoDB's own JSON."""
+def file_items(archive: Archive, files: Iterable[CatalogEntry], *, sealed_at: datetime) -> Iterator[bytes]:
+    """What `glaciate.tables.FileRow` stores, as DynamoDB's own JSON; the page where it has room."""
     stamp = file_stamp(sealed_at, archive.archive_id)
+    room = file_numbers_room(archive.project, archive.bucket)
     last_head: str | None = None
-    range_json = cut = b""
-    for key, size in files:
+    last_page: int | None = None
+    range_json = cut = page_json = b""
+    page_bytes = 0
+    for key, size, _etag, page in files:
         head, base = split_key(key)
         if head != last_head:
             start, is_cut = file_range_prefix(archive.bucket, head)
             range_json, last_head = to_json(start + stamp), head
             cut = b',"c":{"BOOL":true}' if is_cut else b""
+        if page != last_page and page is not None:
+            page_json, page_bytes, last_page = b',"p":{"N":"%d"}' % page, 1 + number_bytes(page), page
         hash_json = to_json(file_hash_key(archive.project, base))
-        yield b'{"n":{"S":%b},"d":{"S":%b},"s":{"N":"%d"}%b}' % (hash_json, range_json, size, cut)
+        fits = page is not None and page_bytes + number_bytes(size) <= room
+        is_small = len(hash_json) + len(range_json) <= _SMALL_KEYS
+        more = page_json if fits and is_small else cut
+        yield b'{"n":{"S":%b},"d":{"S":%b},"s":{"N":"%d"}%b}' % (hash_json, range_json, size, more)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +111,7 @@ class DynamoFileIndex:
     table_name: str
     patience_seconds: float = 900.0
 
-    def add(self, archive: Archive, files: Iterable[tuple[str, int]], *, sealed_at: datetime) -> None:
+    def add(self, archive: Archive, files: Iterable[CatalogEntry], *, sealed_at: datetime) -> None:
         """Returns when every row is written; raises `Transient` when DynamoDB refuses for too long."""
         items = file_items(archive, files, sealed_at=sealed_at)
         tasks = ((sum(map(len, batch)), self._writing(batch)) for batch in _batches(items))

@@ -11,6 +11,7 @@ from botocore.exceptions import ClientError, HTTPClientError, ReadTimeoutError, 
 from isal import igzip
 
 from glaciate.catalog import Skipped, stored_metadata
+from glaciate.catalog_index import PageFinder
 from glaciate.errors import Transient
 from glaciate.manifests import SLICE_BYTES, Slice
 from glaciate.names import ArchiveId, JobId, catalog_key, note_key, plan_key, skipped_prefix
@@ -171,10 +172,11 @@ class S3Catalogs:
             if not drafted(answer["Metadata"]).became(seal):
                 raise CatalogOfAnother(f"{catalog_key(archive_id)} does not tell of the object that was sealed")
             catalog = body.read()
+        page_of = PageFinder(catalog)
         with _inflated(catalog) as lines:
             for line in json_lines(lines):
                 if "k" in line:
-                    yield CatalogEntry(line["k"], line["s"], line["e"])
+                    yield CatalogEntry(line["k"], line["s"], line["e"], page_of(line["k"]))
                 elif "skipped" in line:
                     yield Skipped(line["skipped"], line["reason"])
 

@@ -14,7 +14,7 @@ from glaciate.requests import Disposition
 from glaciate.telemetry import count, logger
 from packer.application.close import CloseJob
 from packer.application.deleting import DeleteSources
-from packer.domain.archives import Archive, ArchiveState, Draft, Job, Seal
+from packer.domain.archives import Archive, ArchiveState, CatalogEntry, Draft, Job, Seal
 from packer.domain.codec import STORED
 from packer.domain.sources import Description, SourceFile, skipped_json_line
 from packer.domain.zip_archive import ZipArchive
@@ -182,12 +182,12 @@ class Pack:
         seal = archive.require_seal()
         skipped: list[Skipped] = []
 
-        def members() -> Iterator[tuple[str, int]]:
+        def members() -> Iterator[CatalogEntry]:
             for entry in self.catalogs.entries(archive.archive_id, seal):
                 if isinstance(entry, Skipped):
                     skipped.append(entry)
                 else:
-                    yield entry.key, entry.size
+                    yield entry
 
         self.index.add(archive, members(), sealed_at=seal.sealed_at)
         lines = b"".join(skipped_json_line(file.key, file.reason) for file in skipped)

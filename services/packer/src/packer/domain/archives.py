@@ -97,6 +97,7 @@ class CatalogEntry(NamedTuple):
     key: str
     size: int
     etag: str
+    page: int | None = None  # see `glaciate.catalog_index.PageFinder`
 
 
 @dataclass(frozen=True, slots=True)

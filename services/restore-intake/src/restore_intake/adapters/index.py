@@ -107,7 +107,7 @@ class DynamoIndex:
         for row in FileRow.query(file_hash_key(project, name), of_this_folder, scan_index_forward=False):
             where, sealed_at, archive_id = read_file_stamp(row.d)
             if f"{where}#" == prefix:  # a folder whose name goes on with '#' begins alike
-                yield FileVersion(bucket, key, int(row.s), sealed_at, archive_id)
+                yield FileVersion(bucket, key, int(row.s), sealed_at, archive_id, _page(row))
 
     def named(self, project: ProjectName, name: str) -> Iterator[FileVersion]:
         """Every version of every file of a bare name."""
@@ -178,12 +178,16 @@ def _complete(row: FileRow, name: str, read: _ReadOnce) -> Iterator[FileVersion]
     where, sealed_at, archive_id = read_file_stamp(row.d)
     bucket, _slash, head = where.partition("/")
     if not row.c:
-        yield FileVersion(bucket, f"{head}{name}", int(row.s), sealed_at, archive_id)
+        yield FileVersion(bucket, f"{head}{name}", int(row.s), sealed_at, archive_id, _page(row))
         return
     for member in read(archive_id).members:
         folder, basename = split_key(member.key)
         if basename == name and file_range_prefix(bucket, folder)[0] == f"{where}#":
             yield FileVersion(bucket, member.key, member.size, sealed_at, archive_id)
+
+
+def _page(row: FileRow) -> int | None:
+    return None if row.p is None else int(row.p)
 
 
 def _range(row: ArchiveRow, bucket: str) -> ArchiveRange:

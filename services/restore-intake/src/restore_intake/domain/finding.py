@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import sha256
 from typing import Final
@@ -24,6 +24,7 @@ class FileVersion:
     size: int
     sealed_at: datetime
     archive_id: ArchiveId
+    page: int | None = field(default=None, compare=False)  # where its row says that the catalog's line is
 
     @property
     def age(self) -> tuple[int, str]:

@@ -78,7 +78,7 @@ class RestoreOrder(BaseModel):
     def want(self, version: FileVersion) -> WantedFile:
         """A version, and where it is to appear."""
         bucket = version.bucket if self.to_original else None
-        return WantedFile(version.key, self._destination(version), version.size, bucket, self.replaces)
+        return WantedFile(version.key, self._destination(version), version.size, bucket, self.replaces, version.page)
 
     def place(self, version: FileVersion) -> str:
         """Where a version appears: the key in the restore bucket, or the address it had."""

@@ -2,10 +2,11 @@
 
 import gzip
 import io
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import obstore
@@ -22,11 +23,12 @@ from glaciate.catalog_index import (
     left_out_in,
     members_in,
     read_index,
+    span_of,
 )
 from glaciate.errors import Transient
 from glaciate.names import ArchiveId, ProjectName, catalog_key
 from glaciate.telemetry import logger
-from unpacker.adapters.stores import NOT_THERE, code_in, error_code
+from unpacker.adapters.stores import NOT_THERE, code_in, error_code, message_in
 from unpacker.ports import CatalogUnusable
 
 if TYPE_CHECKING:
@@ -39,6 +41,8 @@ _GAP_BYTES: Final = 32 * 1024  # blocks nearer than this are read together
 _RANGE_BYTES: Final = 512 * 1024
 _RANGES_A_CALL: Final = 10  # as many as obstore has on their way at once
 _THREADS: Final = 16
+_MOST_PAGES: Final = 128  # to read ahead: 4 MB; to whom wants more, a round trip is nothing
+Range = tuple[int, int]  # from a byte to before another
 T = TypeVar("T")
 
 
@@ -50,11 +54,11 @@ class S3Catalogs:
     bucket: str
     store: S3Store
 
-    def read(self, archive_id: ArchiveId, keys: frozenset[str]) -> Excerpt:
-        """What an archive's catalog says of some keys."""
+    def read(self, archive_id: ArchiveId, keys: frozenset[str], pages: Collection[int] = ()) -> Excerpt:
+        """What an archive's catalog says of some keys. What lies at `pages` is read at the same time as the end."""
         key = catalog_key(archive_id)
         with _damage_of(key):
-            return _read(_Stored.at(self.store, key), keys)
+            return _read(_Stored.at(self.store, key, pages), keys)
 
     def open(self, stored: bytes, keys: frozenset[str]) -> Excerpt:
         """The same of a catalog in hand."""
@@ -123,34 +127,29 @@ def _damage_of(what: str) -> Iterator[None]:
 
 @dataclass(frozen=True, slots=True)
 class _Stored:
-    """One stored catalog, the same in every read, and its end, which is in hand."""
+    """One stored catalog, the same in every read; its end and what was read with it are in hand."""
 
     store: S3Store
     key: str
     etag: str
     size: int
     tail: bytes
+    in_hand: tuple[tuple[int, memoryview], ...]  # where each piece begins, and its bytes
 
     @classmethod
-    def at(cls, store: S3Store, key: str) -> "_Stored":
-        try:
-            found = obstore.get(store, key, options={"range": {"suffix": TAIL_BYTES}})
-            etag = found.meta["e_tag"] or ""
-            return cls(store, key, etag, found.meta["size"], bytes(found.bytes()))
-        except (BaseError, FileNotFoundError) as error:
-            match code_in(error):
-                case "NoSuchKey":
-                    msg = f"there is no {key}"
-                    raise CatalogUnusable(msg) from error
-                case "InvalidRange":  # no byte long
-                    return cls(store, key, "", 0, b"")
-            raise
+    def at(cls, store: S3Store, key: str, pages: Collection[int]) -> "_Stored":
+        spans = _groups(_together(map(span_of, pages))) if len(pages) <= _MOST_PAGES else []
+        with ThreadPoolExecutor(len(spans) or 1, thread_name_prefix="catalog") as threads:
+            ahead = threads.map(partial(_ahead, store, key), spans)
+            etag, size, tail = _end(store, key)
+            pieces = [piece for some in ahead for piece in some]
+        return cls(store, key, etag, size, tail, ((size - len(tail), memoryview(tail)), *pieces))
 
     def bytes(self, start: int, end: int) -> bytes:
         """Bytes `start` to before `end` of the stored catalog."""
-        tail_start = self.size - len(self.tail)
-        if start >= tail_start:
-            return self.tail[start - tail_start : end - tail_start]
+        data = self.held(start, end)
+        if data is not None:
+            return bytes(data)
         options: GetOptions = {"range": (start, end), "if_match": self.etag}
         try:
             return bytes(obstore.get(self.store, self.key, options=options).bytes())
@@ -158,11 +157,46 @@ class _Stored:
             msg = f"{self.key} was written again while it was read"
             raise Transient(msg) from error
 
-    def ranges(self, ranges: Sequence[tuple[int, int]]) -> list[memoryview]:
+    def held(self, start: int, end: int) -> memoryview | None:
+        """The same, if they are in hand."""
+        for at, data in self.in_hand:
+            if at <= start and end <= at + len(data):
+                return data[start - at : end - at]
+        return None
+
+    def ranges(self, ranges: Sequence[Range]) -> list[memoryview]:
         """Several ranges, whichever version of the catalog is there now: each block has a checksum."""
-        starts, ends = zip(*ranges, strict=True)
-        found = obstore.get_ranges(self.store, self.key, starts=starts, ends=ends, coalesce=0)
-        return [memoryview(data) for data in found]
+        return _ranges(self.store, self.key, ranges)
+
+
+def _end(store: S3Store, key: str) -> tuple[str, int, bytes]:
+    """A catalog's ETag, its size and its end."""
+    try:
+        found = obstore.get(store, key, options={"range": {"suffix": TAIL_BYTES}})
+        return found.meta["e_tag"] or "", found.meta["size"], bytes(found.bytes())
+    except (BaseError, FileNotFoundError) as error:
+        match code_in(error):
+            case "NoSuchKey":
+                msg = f"there is no {key}"
+                raise CatalogUnusable(msg) from error
+            case "InvalidRange":  # no byte long
+                return "", 0, b""
+        raise
+
+
+def _ahead(store: S3Store, key: str, spans: list[Range]) -> list[tuple[int, memoryview]]:
+    """Some spans, each with where it begins; none where that fails: whoever needs them reads them again, and sees why."""
+    try:
+        found = _ranges(store, key, spans)
+    except (BaseError, FileNotFoundError) as error:
+        logger().info("not read ahead", extra={"key": key, "reason": message_in(error)})
+        return []
+    return [(start, data) for (start, _end), data in zip(spans, found, strict=True)]
+
+
+def _ranges(store: S3Store, key: str, ranges: Sequence[Range]) -> list[memoryview]:
+    starts, ends = zip(*ranges, strict=True)
+    return [memoryview(data) for data in obstore.get_ranges(store, key, starts=starts, ends=ends, coalesce=0)]
 
 
 def _read(stored: _Stored, keys: frozenset[str]) -> Excerpt:
@@ -180,47 +214,55 @@ def _read(stored: _Stored, keys: frozenset[str]) -> Excerpt:
 
 
 def _each_block(stored: _Stored, blocks: Iterable[Block], do: Callable[[Block, bytes], T]) -> list[T]:
-    """Does it for each of these blocks, with its lines; several at once."""
+    """Does it for each of these blocks, with its lines; several at once, where they are to be read first."""
+    done: list[T] = []
+    away: list[Block] = []
+    for block in blocks:
+        data = stored.held(block.start, block.end)
+        if data is None:
+            away.append(block)
+        else:
+            done.append(do(block, _open(data, block)))
 
-    def read(ranges: list[list[Block]]) -> list[T]:
-        some = stored.ranges([(together[0].start, together[-1].end) for together in ranges])
+    def read(ranges: list[Range]) -> list[T]:
+        some = stored.ranges(ranges)
         return [
-            do(block, _open(data[block.start - together[0].start : block.end - together[0].start], block))
-            for together, data in zip(ranges, some, strict=True)
-            for block in together
+            do(block, _open(data[block.start - start : block.end - start], block))
+            for (start, end), data in zip(ranges, some, strict=True)
+            for block in away
+            if start <= block.start < end
         ]
 
-    groups = _groups(_together(blocks))
+    groups = _groups(_together((block.start, block.end) for block in away))
     if len(groups) < 2:
-        return [done for group in groups for done in read(group)]
+        return done + [some for group in groups for some in read(group)]
     with ThreadPoolExecutor(min(len(groups), _THREADS), thread_name_prefix="catalog") as threads:
-        return [done for some in threads.map(read, groups) for done in some]
+        return done + [some for found in threads.map(read, groups) for some in found]
 
 
-def _together(blocks: Iterable[Block]) -> list[list[Block]]:
-    """The blocks, in order, in ranges to be read by one GET each."""
-    ranges: list[list[Block]] = []
-    for block in sorted(blocks, key=lambda block: block.start):
-        last = ranges[-1] if ranges else None
-        if last and block.start - last[-1].end <= _GAP_BYTES and block.end - last[0].start <= _RANGE_BYTES:
-            last.append(block)
+def _together(ranges: Iterable[Range]) -> list[Range]:
+    """The ranges, in order, joined to those that are to be read by one GET each."""
+    joined: list[Range] = []
+    for start, end in sorted(ranges):
+        last_start, last_end = joined[-1] if joined else (0, 0)
+        if joined and start - last_end <= _GAP_BYTES and end - last_start <= _RANGE_BYTES:
+            joined[-1] = last_start, max(end, last_end)
         else:
-            ranges.append([block])
-    return ranges
+            joined.append((start, end))
+    return joined
 
 
-def _groups(ranges: list[list[Block]]) -> list[list[list[Block]]]:
+def _groups(ranges: list[Range]) -> list[list[Range]]:
     """The ranges in groups to be read by one call each."""
-    groups: list[list[list[Block]]] = []
+    groups: list[list[Range]] = []
     size = 0
-    for together in ranges:
-        length = together[-1].end - together[0].start
-        if groups and len(groups[-1]) < _RANGES_A_CALL and size + length <= _RANGE_BYTES:
-            groups[-1].append(together)
-            size += length
+    for start, end in ranges:
+        if groups and len(groups[-1]) < _RANGES_A_CALL and size + end - start <= _RANGE_BYTES:
+            groups[-1].append((start, end))
+            size += end - start
         else:
-            groups.append([together])
-            size = length
+            groups.append([(start, end)])
+            size = end - start
     return groups
 
 

@@ -90,7 +90,8 @@ class UnpackArchive:
     def _excerpt(self, archive_id: ArchiveId, vault_key: str, wants: list[Want]) -> Excerpt:
         keys = frozenset(want.file.key for want in wants)
         try:
-            return self.catalogs.read(archive_id, keys)
+            pages = frozenset(want.file.page for want in wants if want.file.page is not None)
+            return self.catalogs.read(archive_id, keys, pages)
         except CatalogUnusable as unusable:
             try:
                 return self.rebuild_catalog(archive_id, vault_key, keys)
