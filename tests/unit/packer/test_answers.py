@@ -71,3 +71,13 @@ def test_any_other_answer_is_refused_with_s3_s_code_if_it_has_one(status: int, b
         _got(FILE, answer(status=status, body=body))
 
     assert _code(refused.value) == code
+
+
+def test_an_answer_of_http_1_0_is_not_taken_for_a_proxy_s_words() -> None:
+    proxied = answer("Content-Type: text/csv")
+    proxied.head[:0] = answer("Cache-Control: no-store").head
+    proxied.head[len(proxied.head) - 3] = b"HTTP/1.0 200 OK\r\n"
+
+    got = _got(FILE, proxied)
+
+    assert (got.description.content_type, got.description.cache_control) == ("text/csv", None)

@@ -88,7 +88,7 @@ class S3Urls:
     @staticmethod
     def has(key: str) -> bool:
         """Whether a key can be asked for: libcurl resolves `.` and `..` in a path, and where told not to, it signs nothing."""
-        return "." not in key or _DOTS.search(key) is None
+        return ("/." not in key and key[:1] != ".") or _DOTS.search(key) is None
 
     @staticmethod
     def path(key: str) -> str:

@@ -19,7 +19,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from glaciate.catalog import Skipped
 from glaciate.errors import Transient
 from glaciate.requests import Compression
-from packer.adapters.aws_requests import TOO_LONG, AwsRequests, S3Urls
+from packer.adapters.aws_requests import TOO_LONG, AwsRequest, AwsRequests, S3Urls
 from packer.adapters.objects import error_code
 from packer.adapters.tags import FoundTags, TagsUnreadable, read_tags, tags_of_version
 from packer.adapters.transfers import Answer, Pause, Task, TransferFailed, Transfers
@@ -32,14 +32,19 @@ if TYPE_CHECKING:
 _ATTEMPTS: Final = 5
 _READ_ATTEMPTS: Final = 8  # S3 may ask to slow down for a minute, and what was packed before would be packed again
 _DELETE_BATCH: Final = 1000
-_MD5: Final = re.compile(r'"?([0-9a-f]{32})"?')
+_MD5: Final = re.compile(r"[0-9a-f]{32}")
+_MD5_CHARACTERS: Final = 32
 _CODE: Final = re.compile(rb"<Code>([\w.]+)</Code>")
 _ERROR_BYTES: Final = 64 * 1024  # S3's words about an error are shorter
-_METADATA: Final = b"x-amz-meta-"
-_CARRIED: Final = frozenset(
-    {b"content-type", b"content-encoding", b"content-disposition", b"content-language", b"cache-control"}
-)
-_TOLD: Final = frozenset({b"etag", b"last-modified", b"x-amz-version-id", b"x-amz-server-side-encryption"})
+_METADATA: Final = "x-amz-meta-"
+_START: Final = 10  # characters, by which the few of an answer's headers are told that matter here
+_TELLING: Final = frozenset(
+    start[:_START].encode()
+    for start in (
+        "http/1.0 2", "http/1.1 2", "content-type", "content-encoding", "content-disposition", "content-language", "cache-control",
+        _METADATA, "x-amz-version-id", "x-amz-server-side-encryption",
+    )
+)  # fmt: skip
 _NOT_FOR_XML: Final = re.compile(r"[\x00-\x1f\x7f\ufffe\uffff]")
 _UNREADABLE: Final = frozenset(
     {"AccessDenied", "403", "InvalidObjectState", "InvalidRequest", "400", "KMS.DisabledException", "KMS.NotFoundException",
@@ -94,7 +99,7 @@ class CurlSources:
         tasks = ((file.size, self._reading(bucket, base_url, file, tagged=tagged)) for file in files)
         with closing(self.transfers.in_order(tasks)) as read:
             for got in read:
-                yield got.packed(compression) if isinstance(got, _Verified) else got
+                yield got.packed(compression) if isinstance(got, _Got) else got
 
     def describe(self, bucket: str, file: SourceFile, *, tagged: bool = False) -> SourceState | Skipped:
         """A HEAD on condition of the ETag, if one is known."""
@@ -126,7 +131,7 @@ class CurlSources:
                     yield from self._delete_one(bucket, key, etag)
             yield from self._delete_batch(bucket, [item for item in batch if not _NOT_FOR_XML.search(item[0])])
 
-    def _reading(self, bucket: str, base_url: str, file: SourceFile, *, tagged: bool) -> "Task[_Verified | Skipped]":
+    def _reading(self, bucket: str, base_url: str, file: SourceFile, *, tagged: bool) -> "Task[_Got | Skipped]":
         failure: Exception | None = None
         for attempt in range(_READ_ATTEMPTS):
             if attempt >= _ATTEMPTS and isinstance(failure, _Mismatch):
@@ -145,32 +150,28 @@ class CurlSources:
             return Skipped(file.key, f"it can't be verified: {failure}")
         raise Transient(f"{file.key} could not be read: {failure}") from failure
 
-    def _reading_once(self, bucket: str, base_url: str, file: SourceFile, *, tagged: bool) -> "Task[_Verified]":
+    def _reading_once(self, bucket: str, base_url: str, file: SourceFile, *, tagged: bool) -> "Task[_Got]":
         tags = (yield partial(read_tags, self.s3, bucket, file.key)) if tagged else None
         if self.urls.has(file.key):
-            got = _got(file, (yield from self._asking(bucket, base_url, file)))
+            try:
+                got = _got(file, (yield self._request(base_url, file)))
+            except TransferFailed as failure:
+                if failure.errno == TOO_LONG:  # nobody asked what has it: it may be larger than the memory
+                    yield partial(self._why_another_size, bucket, file)
+                raise
         else:
             got = yield partial(self._get_by_boto3, bucket, file)
         if len(got.data) != file.size:
             yield partial(self._why_another_size, bucket, got.file)
         got.verify()
-        about = got.description
         if tags is not None:
-            about = yield partial(self._with_tags, bucket, file, about, tags)
-        return _Verified(got.file, about, got.data)
+            got.description = yield partial(self._with_tags, bucket, file, got.description, tags)
+        return got
 
-    def _asking(self, bucket: str, base_url: str, file: SourceFile) -> Task[Answer]:
+    def _request(self, base_url: str, file: SourceFile) -> AwsRequest:
         headers = [f"if-match: {file.etag}"] if file.etag else []
-        most_bytes = max(file.size, _ERROR_BYTES)
-        try:
-            answer: Answer = yield self.requests.get(
-                base_url + self.urls.path(file.key), headers, most_bytes=most_bytes
-            )
-        except TransferFailed as failure:
-            if failure.errno == TOO_LONG:  # nobody asked what has it: it may be larger than the memory
-                yield partial(self._why_another_size, bucket, file)
-            raise
-        return answer
+        url = base_url + self.urls.path(file.key)
+        return self.requests.get(url, headers, most_bytes=max(file.size, _ERROR_BYTES))
 
     def _get_by_boto3(self, bucket: str, file: SourceFile) -> "_Got":
         answer = self.s3.get_object(Bucket=bucket, Key=file.key, **_if_match(file))
@@ -228,18 +229,6 @@ class CurlSources:
 
 
 @dataclass(slots=True)
-class _Verified:
-    """A file's bytes, as they were listed."""
-
-    file: SourceFile
-    description: Description
-    data: bytes | bytearray
-
-    def packed(self, compression: Compression) -> ReadFile:
-        return ReadFile(self.file, self.description, pack(self.data, compression))
-
-
-@dataclass(slots=True)
 class _Got:
     """An answer: the bytes that came, and what is told of the object."""
 
@@ -250,35 +239,48 @@ class _Got:
 
     def verify(self) -> None:
         """Holds the bytes to the ETag, where that is an MD5."""
-        etag = _MD5.fullmatch(self.file.etag)
-        if etag is None or md5(self.data, usedforsecurity=False).hexdigest() == etag[1]:
+        etag = self.file.etag.strip('"')
+        if len(etag) != _MD5_CHARACTERS or md5(self.data, usedforsecurity=False).hexdigest() == etag:
             return
-        if self.encryption not in _KMS:  # under KMS an ETag only looks like an MD5
+        if _MD5.fullmatch(etag) and self.encryption not in _KMS:  # under KMS an ETag only looks like an MD5
             msg = f"its bytes do not match its ETag {self.file.etag}"
             raise _Mismatch(msg)
+
+    def packed(self, compression: Compression) -> ReadFile:
+        return ReadFile(self.file, self.description, pack(self.data, compression))
 
 
 def _got(file: SourceFile, answer: Answer) -> _Got:
     """An answer of libcurl's."""
     if answer.status != OK:
         raise _Refused(answer.status, answer.body)
-    told: dict[bytes, bytes] = {}
-    carried: list[tuple[bytes, bytes]] = []
-    for line in answer.head:
-        name, _, value = line.partition(b":")
-        name = name.lower()
-        if name in _CARRIED or name.startswith(_METADATA):
-            carried.append((name, value.strip()))
-        elif name in _TOLD:
-            told[name] = value.strip()
-        elif line.startswith(b"HTTP/"):  # what came before was a proxy's
-            carried.clear()
-            told.clear()
-    description = _carried(tuple(carried))
-    if version := told.get(b"x-amz-version-id"):
-        description = replace(description, version_id=version.decode())
-    seen = file if file.is_known else file.seen(etag=_etag_of(told), modified=_modified(told))
-    return _Got(answer.body, seen, description, told.get(b"x-amz-server-side-encryption", b"").decode())
+    description, encryption = _told(tuple([line for line in answer.head if line[:_START].lower() in _TELLING]))
+    if not file.is_known:
+        told = {name.lower(): value.strip() for name, _, value in (line.partition(b":") for line in answer.head)}
+        file = file.seen(etag=_etag_of(told), modified=_modified(told))
+    return _Got(answer.body, file, description, encryption)
+
+
+@lru_cache(maxsize=4096)
+def _told(lines: tuple[bytes, ...]) -> tuple[Description, str]:
+    """What an answer of libcurl's tells of the object, and how that is encrypted. Most files of a prefix are alike."""
+    values: dict[str, str] = {}
+    for line in lines:
+        name, _, value = line.decode("utf-8", "replace").partition(":")
+        if name.startswith("HTTP/"):  # what came before was a proxy's
+            values.clear()
+        else:
+            values[name.lower()] = value.strip()
+    description = Description(
+        version_id=values.get("x-amz-version-id"),
+        content_type=values.get("content-type"),
+        content_encoding=values.get("content-encoding"),
+        content_disposition=values.get("content-disposition"),
+        content_language=values.get("content-language"),
+        cache_control=values.get("cache-control"),
+        metadata={name.removeprefix(_METADATA): value for name, value in values.items() if name.startswith(_METADATA)},
+    )
+    return description, values.get("x-amz-server-side-encryption", "")
 
 
 def _if_match(file: SourceFile) -> Any:
@@ -332,19 +334,4 @@ def _described(answer: Any) -> Description:
         content_language=answer.get("ContentLanguage"),
         cache_control=answer.get("CacheControl"),
         metadata=answer.get("Metadata", {}),
-    )
-
-
-@lru_cache(maxsize=4096)
-def _carried(headers: tuple[tuple[bytes, bytes], ...]) -> Description:
-    """What a GET of libcurl's tells. Most files of a prefix are alike."""
-    values = {name.decode(): value.decode("utf-8", "replace") for name, value in headers}
-    prefix = _METADATA.decode()
-    return Description(
-        content_type=values.get("content-type"),
-        content_encoding=values.get("content-encoding"),
-        content_disposition=values.get("content-disposition"),
-        content_language=values.get("content-language"),
-        cache_control=values.get("cache-control"),
-        metadata={name.removeprefix(prefix): value for name, value in values.items() if name.startswith(prefix)},
     )

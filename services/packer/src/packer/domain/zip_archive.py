@@ -27,30 +27,26 @@ class ZipArchive:
 
     def member(self, read: ReadFile) -> bytes:
         """The local header of a member; its packed data must follow."""
-        file, packed, about = read.file, read.packed, read.description
-        name = self._names.name_of(file.key, is_empty=packed.size == 0)
+        file, about, (method, crc32, size, data) = read
+        key, modified, compressed_size = file.key, file.modified, len(data)
+        name = self._names.name_of(key, is_empty=size == 0)
         header = self._zip.header(
-            name,
-            modified=file.modified,
-            method=packed.method,
-            crc32=packed.crc32,
-            size=packed.size,
-            compressed_size=packed.compressed_size,
+            name, modified=modified, method=method, crc32=crc32, size=size, compressed_size=compressed_size
         )
         self.members += 1
-        self.bytes_in += packed.size
+        self.bytes_in += size
         self._catalog.member(
             Member(
-                key=file.key,
+                key=key,
                 name=name,
-                offset=self._zip.offset - packed.compressed_size,
-                compressed_size=packed.compressed_size,
-                size=packed.size,
-                method=packed.method,
-                crc32=packed.crc32,
+                offset=self._zip.offset - compressed_size,
+                compressed_size=compressed_size,
+                size=size,
+                method=method,
+                crc32=crc32,
                 etag=file.etag,
                 version_id=about.version_id,
-                modified=file.modified,
+                modified=modified,
                 content_type=about.content_type,
                 content_encoding=about.content_encoding,
                 content_disposition=about.content_disposition,
