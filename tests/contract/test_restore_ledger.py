@@ -322,6 +322,7 @@ def test_the_last_part_closes_the_request_and_tells_where_the_files_are(ledger: 
     assert (row.state, row.finished_at) == (RequestState.COMPLETED, NOW)
 
 
+@pytest.mark.slow
 def test_a_request_of_more_parts_than_a_transaction_takes_lets_go_of_them_all(ledger: RestoreLedger) -> None:
     record_request(state=RequestState.COMPLETED, finished_at=NOW)
     record_part()

@@ -204,6 +204,7 @@ def test_headers_and_metadata_are_kept(place: Place) -> None:
         assert about.metadata == {"owner": "me", "two-words": "yes"}
 
 
+@pytest.mark.slow
 def test_more_files_than_one_request_deletes_are_deleted(place: Place) -> None:
     if place.world is None:
         for number in range(1003):

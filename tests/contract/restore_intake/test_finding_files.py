@@ -79,6 +79,7 @@ def test_before_the_first_version_there_is_nothing(world: World) -> None:
         world.post(filename="a.csv", as_of="2020-01-01T00:00:00")
 
 
+@pytest.mark.slow
 def test_a_version_archived_after_the_acceptance_is_not_taken(world: World) -> None:
     first = world.vault.put(0, {"d/a.csv": 1})
     for number in range(1, 25):

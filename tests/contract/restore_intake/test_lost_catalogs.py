@@ -84,6 +84,7 @@ def test_a_large_prefix_gets_the_other_archives_and_says_which_one_it_did_not(wo
     assert f"files of archive {archives[7]}, from d/0007/a to d/0007/b: its catalog is lost" in lost
 
 
+@pytest.mark.slow
 def test_what_is_lost_is_said_once_though_the_archives_are_read_twice(world: World) -> None:
     archives = [world.vault.put(number, [f"d/{number:04}/a"]) for number in range(25)]
     lose(world, archives[7])

@@ -146,6 +146,7 @@ def test_the_index_finds_what_reading_everything_finds(keys: list[str], data: st
     assert found == read_excerpt(gzip.decompress(catalog).splitlines(keepends=True), wanted)
 
 
+@pytest.mark.slow
 def test_the_index_of_a_million_members_fits_into_what_is_read_first() -> None:
     """Blocks grow with the catalog: their number does not."""
     index = IndexWriter(HEADER)

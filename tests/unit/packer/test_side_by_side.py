@@ -91,6 +91,7 @@ def test_keys_of_any_characters_are_listed_in_the_order_of_their_bytes(keys: set
     assert Bucket(keys, page).listed(pages_each=1) == sorted(keys, key=str.encode)
 
 
+@pytest.mark.slow
 @given(
     form=st.sampled_from(sorted(FORMS)),
     page=st.integers(2, 10),
@@ -179,6 +180,7 @@ def test_requests_are_really_made_side_by_side() -> None:
     assert 4 <= most <= 9
 
 
+@pytest.mark.slow
 def test_what_waits_to_be_taken_is_bounded() -> None:
     bucket = Bucket({FORMS["numbered"](n) for n in range(20_000)}, page=50)
     listing = SideBySide(bucket.fetch, floor=3, at_once=4, pages_each=3)
