@@ -1,6 +1,9 @@
 """The strict fake against what is known of S3, line by line."""
 
+import re
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -190,14 +193,94 @@ def test_the_completion_is_told_once_with_the_fields_that_s3_gives(s3: StrictS3)
     assert told["time"] == "2026-07-01T22:30:00Z"
 
 
-def test_a_listing_tells_the_restore_status_when_asked_to(s3: StrictS3) -> None:
+def test_each_event_tells_who_asked_and_of_which_version_in_the_order_that_things_happen() -> None:
+    s3 = StrictS3(versioned=True)
+    s3.put_object(Bucket="vault", Key=KEY, Body=b"zip", StorageClass="DEEP_ARCHIVE")
+    restore(s3)
+    s3.advance(days=5)
+
+    names = ["Object Restore Initiated", "Object Restore Completed", "Object Restore Expired"]
+    assert [told["detail-type"] for told in s3.told] == names
+    assert [told["detail"]["requester"] for told in s3.told] == ["123456789012", "s3.amazonaws.com", "s3.amazonaws.com"]
+    assert {told["detail"]["object"]["version-id"] for told in s3.told} == {"v1"}
+    assert {told["source"] for told in s3.told} == {"aws.s3"}
+
+
+def test_without_versions_an_event_tells_of_none(s3: StrictS3) -> None:
     restore(s3)
 
-    [plain] = s3.list_objects_v2(Bucket="vault")["Contents"]
-    [entry] = s3.list_objects_v2(Bucket="vault", OptionalObjectAttributes=["RestoreStatus"])["Contents"]
+    assert "version-id" not in s3.told[0]["detail"]["object"]
 
-    assert "RestoreStatus" not in plain
-    assert entry["RestoreStatus"] == {"IsRestoreInProgress": True}
+
+def test_a_listing_tells_the_restore_status_when_asked_to(s3: StrictS3) -> None:
+    def entry(*attributes: str) -> dict[str, Any]:
+        [found] = s3.list_objects_v2(Bucket="vault", OptionalObjectAttributes=list(attributes))["Contents"]
+        return found  # type: ignore[no-any-return]
+
+    restore(s3)
+    assert "RestoreStatus" not in entry()
+    assert entry("RestoreStatus")["RestoreStatus"] == {"IsRestoreInProgress": True}
+    s3.advance(hours=12)
+    until = datetime(2026, 7, 5, tzinfo=UTC)
+    assert entry("RestoreStatus")["RestoreStatus"] == {"IsRestoreInProgress": False, "RestoreExpiryDate": until}
+
+
+def test_a_listing_has_pages_of_a_thousand_keys_in_the_order_of_their_bytes() -> None:
+    s3 = StrictS3()
+    keys = sorted([f"{number:04}" for number in range(1_500)] + ["\uffee", "\U0001f600"], key=str.encode)
+    for key in reversed(keys):
+        s3.put_object(Bucket="vault", Key=key, Body=b"")
+
+    first = s3.list_objects_v2(Bucket="vault")
+    second = s3.list_objects_v2(Bucket="vault", ContinuationToken=first["NextContinuationToken"])
+
+    assert (first["IsTruncated"], second["IsTruncated"]) == (True, False)
+    assert (first["KeyCount"], second["KeyCount"]) == (1_000, 502)
+    assert [entry["Key"] for page in (first, second) for entry in page["Contents"]] == keys
+
+
+def test_attributes_are_told_of_an_archived_object(s3: StrictS3) -> None:
+    told = s3.get_object_attributes(Bucket="vault", Key=KEY, ObjectAttributes=["ObjectSize", "StorageClass"])
+
+    assert (told["ObjectSize"], told["StorageClass"], "ETag" in told) == (3, "DEEP_ARCHIVE", False)
+
+
+def test_no_part_is_copied_out_of_an_archived_object_before_its_copy_is_there(s3: StrictS3) -> None:
+    source = {"Bucket": "vault", "Key": KEY}
+    restore(s3)
+
+    for copy in (s3.copy_object, s3.upload_part_copy):
+        assert refused(partial(copy, Bucket="x", Key="y", CopySource=source)) == (403, "InvalidObjectState")
+    s3.advance(hours=12)
+    for copy in (s3.copy_object, s3.upload_part_copy):
+        assert copy(Bucket="x", Key="y", CopySource=source)["ResponseMetadata"]["HTTPStatusCode"] == 200
+
+
+def test_a_thousand_requests_a_second_are_taken_and_no_more(s3: StrictS3) -> None:
+    for number in range(1_001):
+        s3.put_object(Bucket="vault", Key=f"{number}", Body=b"", StorageClass="DEEP_ARCHIVE")
+
+    for number in range(1_000):
+        assert restore(s3, key=f"{number}") == 202
+    assert refused(lambda: restore(s3, key="1000")) == (503, "SlowDown")
+    s3.advance(seconds=1)
+    assert restore(s3, key="1000") == 202
+
+
+def test_time_may_pass_with_every_call(s3: StrictS3) -> None:
+    s3.each_call_takes = timedelta(milliseconds=20)
+
+    restore(s3)
+    header(s3)
+
+    assert s3.now == START + timedelta(milliseconds=40)
+
+
+def test_each_line_of_the_page_about_it_names_tests_that_are_here() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "test-kit.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`(test_\w+)`", page))
+
+    assert named == {name for name in globals() if name.startswith("test_")}
 
 
 def test_a_range_gives_those_bytes_only(s3: StrictS3) -> None:

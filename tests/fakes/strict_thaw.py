@@ -5,13 +5,15 @@ a first RestoreObject is 202 and the copy is there when the tier's time is over,
 RestoreAlreadyInProgress, unless it asks for a faster tier with the same days; when the copy is there it is 200 and renews the period
 from now; Expedited is refused by DEEP_ARCHIVE and, without capacity, 503 by GLACIER; a period ends at the midnight (UTC) after the
 days counted from the request; an archived object without a copy answers GET and copy with 403 InvalidObjectState, and HEAD always;
-`Object Restore Initiated`, `Completed` and `Expired` are told as EventBridge tells them.
+more than 1,000 restore requests a second are 503; `Object Restore Initiated`, `Completed` and `Expired` are told as EventBridge
+tells them. docs/test-kit.md shows how to use it.
 """
 
 # ruff: noqa: N803 - the arguments are boto3's
 
 import hashlib
 import io
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -25,6 +27,8 @@ _TIMES: Final = {
     "DEEP_ARCHIVE": {"Standard": timedelta(hours=12), "Bulk": timedelta(hours=48)},
     "GLACIER": {"Expedited": timedelta(minutes=5), "Standard": timedelta(hours=5), "Bulk": timedelta(hours=12)},
 }
+_RESTORES_A_SECOND: Final = 1_000
+_PAGE_KEYS: Final = 1_000
 _SPEED: Final = {"Bulk": 0, "Standard": 1, "Expedited": 2}
 
 
@@ -40,6 +44,7 @@ class _Restore:
 class _Object:
     body: bytes
     storage_class: str
+    version_id: str | None
     restore: _Restore | None = None
 
 
@@ -49,11 +54,14 @@ class StrictS3:
 
     now: datetime = START
     expedited_capacity: bool = True
+    versioned: bool = False
+    each_call_takes: timedelta = timedelta()
     before_call: Callable[[str], None] = lambda _operation: None
     asked: list[tuple[str, str]] = field(default_factory=list)
     told: list[dict[str, Any]] = field(default_factory=list)
     _objects: dict[tuple[str, str], _Object] = field(default_factory=dict)
     _throttled: int = 0
+    _restored_at: deque[datetime] = field(default_factory=lambda: deque(maxlen=_RESTORES_A_SECOND + 1))
     _refused: dict[str, str] = field(default_factory=dict)
 
     def clock(self) -> datetime:
@@ -86,7 +94,7 @@ class StrictS3:
         self, *, Bucket: str, Key: str, Body: bytes, StorageClass: str = "STANDARD", **_more: Any
     ) -> dict[str, Any]:
         self._note("PutObject", Key)
-        self._objects[Bucket, Key] = _Object(bytes(Body), StorageClass)
+        self._objects[Bucket, Key] = self._object(bytes(Body), StorageClass)
         return _answer(200, ETag=_etag(Body))
 
     def delete_object(self, *, Bucket: str, Key: str) -> dict[str, Any]:
@@ -122,14 +130,34 @@ class StrictS3:
     def copy_object(self, *, Bucket: str, Key: str, CopySource: dict[str, str], **_more: Any) -> dict[str, Any]:
         self._note("CopyObject", Key)
         found = self._readable(CopySource["Bucket"], CopySource["Key"], "CopyObject")
-        self._objects[Bucket, Key] = _Object(found.body, "STANDARD")
+        self._objects[Bucket, Key] = self._object(found.body, "STANDARD")
         return _answer(200, CopyObjectResult={"ETag": _etag(found.body)})
+
+    def upload_part_copy(self, *, Bucket: str, Key: str, CopySource: dict[str, str], **_more: Any) -> dict[str, Any]:
+        self._note("UploadPartCopy", Key)
+        found = self._readable(CopySource["Bucket"], CopySource["Key"], "UploadPartCopy")
+        return _answer(200, CopyPartResult={"ETag": _etag(found.body)})
+
+    def get_object_attributes(self, *, Bucket: str, Key: str, ObjectAttributes: list[str]) -> dict[str, Any]:
+        self._note("GetObjectAttributes", Key)
+        found = self._objects.get((Bucket, Key))
+        if found is None:
+            raise _error(404, "NoSuchKey", "The specified key does not exist.", "GetObjectAttributes")
+        said = {
+            "ETag": _etag(found.body).strip('"'),
+            "ObjectSize": len(found.body),
+            "StorageClass": found.storage_class,
+        }
+        return _answer(200, **{name: value for name, value in said.items() if name in ObjectAttributes})
 
     def restore_object(self, *, Bucket: str, Key: str, RestoreRequest: dict[str, Any]) -> dict[str, Any]:
         self._note("RestoreObject", Key)
         found = self._objects.get((Bucket, Key))
         if self._throttled:
             self._throttled -= 1
+            raise _error(503, "SlowDown", "Please reduce your request rate.", "RestoreObject")
+        self._restored_at.append(self.now)
+        if len(self._restored_at) > _RESTORES_A_SECOND and self.now - self._restored_at[0] < timedelta(seconds=1):
             raise _error(503, "SlowDown", "Please reduce your request rate.", "RestoreObject")
         if found is None:
             raise _error(404, "NoSuchKey", "The specified key does not exist.", "RestoreObject")
@@ -149,13 +177,23 @@ class StrictS3:
         return _answer(202)
 
     def list_objects_v2(
-        self, *, Bucket: str, Prefix: str = "", OptionalObjectAttributes: list[str] | None = None
+        self,
+        *,
+        Bucket: str,
+        Prefix: str = "",
+        ContinuationToken: str | None = None,
+        OptionalObjectAttributes: list[str] | None = None,
     ) -> dict[str, Any]:
         self._note("ListObjectsV2", Prefix)
-        contents = []
+        contents: list[dict[str, Any]] = []
         for (bucket, key), found in sorted(self._objects.items(), key=lambda item: item[0][1].encode()):
-            if bucket != Bucket or not key.startswith(Prefix):
+            if bucket != Bucket or not key.startswith(Prefix) or key.encode() <= (ContinuationToken or "").encode():
                 continue
+            if len(contents) == _PAGE_KEYS:
+                last: str = contents[-1]["Key"]
+                return _answer(
+                    200, Contents=contents, KeyCount=_PAGE_KEYS, IsTruncated=True, NextContinuationToken=last
+                )
             entry: dict[str, Any] = {"Key": key, "Size": len(found.body), "StorageClass": found.storage_class}
             if found.restore is not None and "RestoreStatus" in (OptionalObjectAttributes or ()):
                 running = found.restore.ready_at > self.now
@@ -165,7 +203,12 @@ class StrictS3:
             contents.append(entry)
         return _answer(200, Contents=contents, KeyCount=len(contents), IsTruncated=False)
 
+    def _object(self, body: bytes, storage_class: str) -> _Object:
+        return _Object(body, storage_class, f"v{len(self.asked)}" if self.versioned else None)
+
     def _note(self, operation: str, key: str) -> None:
+        if self.each_call_takes:
+            self.advance(seconds=self.each_call_takes.total_seconds())
         self.before_call(operation)
         self.asked.append((operation, key))
 
@@ -229,7 +272,12 @@ class StrictS3:
                 "detail": {
                     "version": "0",
                     "bucket": {"name": bucket},
-                    "object": {"key": key, "size": len(found.body), "etag": _etag(found.body).strip('"')},
+                    "object": {
+                        "key": key,
+                        "size": len(found.body),
+                        "etag": _etag(found.body).strip('"'),
+                        **({"version-id": found.version_id} if found.version_id else {}),
+                    },
                     "request-id": "ABCD1234",
                     "requester": "s3.amazonaws.com" if name != "Object Restore Initiated" else "123456789012",
                     **more,

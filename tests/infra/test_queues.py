@@ -79,6 +79,16 @@ def test_a_function_reports_which_messages_failed_and_never_floods(queue: Resour
             assert 2 <= event["Properties"]["ScalingConfig"]["MaximumConcurrency"] <= 1000
 
 
+def test_no_more_thaws_are_asked_for_at_once_than_s3_takes() -> None:
+    """S3 takes 1,000 restore requests a second; each message asks for one after another, and an answer takes ten milliseconds at least."""
+    (queue,) = (queue for queue in QUEUES if "Thaw" in queue.name and "DeadLetters" not in queue.name)
+    (function,) = sqs_consumers(queue)
+    (event,) = function.properties["Events"].values()
+
+    assert event["Properties"]["BatchSize"] == 1
+    assert event["Properties"]["ScalingConfig"]["MaximumConcurrency"] * 100 <= 1_000
+
+
 @pytest.mark.parametrize("rule", resources("AWS::Events::Rule"), ids=str)
 def test_what_a_rule_cannot_deliver_is_kept(rule: Resource) -> None:
     for target in rule.properties["Targets"]:

@@ -50,6 +50,26 @@ def test_a_file_archived_twice_is_restored_as_it_was_last(world: World) -> None:
     assert list(wanted(world, request_id)) == [newer]
 
 
+@pytest.mark.parametrize(
+    ("limit", "code"), [("MOST_ARCHIVES_NAMED", "TooManyArchives"), ("MOST_VERSIONS_NAMED", "TooManyVersions")]
+)
+def test_a_name_that_means_more_than_can_be_looked_at_is_refused_before_anything_is_asked_of_s3(
+    world: World, monkeypatch: pytest.MonkeyPatch, limit: str, code: str
+) -> None:
+    monkeypatch.setattr(f"restore_intake.application.finding.{limit}", 3)
+    for number in range(4):
+        world.vault.put(number, [f"{number}/a.csv"])
+    asked = len(world.s3.asked)
+
+    with pytest.raises(Problem, match="prefix or a glob") as refused:
+        world.post(filename="a.csv", all_matches=True)
+
+    assert (refused.value.status, refused.value.code) == (422, code)
+    assert len(world.s3.asked) == asked
+    assert len(wanted(world, world.post(filename="0/a.csv,1/a.csv,2/a.csv", all_matches=True))) == 3
+    world.drain()
+
+
 @pytest.mark.parametrize("name", ["2026/a.csv", "a.csv"])
 @pytest.mark.parametrize("page", [None, 0, 1234])
 def test_where_the_catalog_tells_of_a_file_is_handed_on_as_its_row_says(

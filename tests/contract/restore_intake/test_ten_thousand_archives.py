@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -122,6 +123,9 @@ def test_a_request_for_very_many_archives_is_thawed_in_bounded_pieces(
 ) -> None:
     """What a message asks of AWS does not grow with the request: only reading the parts does, a page for each 1 MB of them."""
     ids = fill(world, archives)
+    world.s3.each_call_takes = timedelta(
+        milliseconds=10
+    )  # of more than 1,000 thaws a second the fake would refuse some
     request_id = world.post(prefix="in/")
 
     asked = drain(world, calls)

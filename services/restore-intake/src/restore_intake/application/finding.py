@@ -2,16 +2,19 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from itertools import islice
+from typing import Any, Final, NoReturn
 
 from glaciate.catalog import CatalogHeader
-from glaciate.errors import conflict
+from glaciate.errors import conflict, unprocessable
 from glaciate.names import ArchiveId, ProjectName
 from restore_intake.domain.finding import ArchiveRange, FileVersion, sealed_by
 from restore_intake.domain.ordering import RestoreOrder
 from restore_intake.ports import CatalogLost, Catalogs, Index
 
 MOST_KEYS_LISTED: Final = 20
+MOST_ARCHIVES_NAMED: Final = 1_000  # each is looked at while the caller waits, who waits 29 seconds at the most
+MOST_VERSIONS_NAMED: Final = 50_000  # rows of the index
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +39,18 @@ class FindWanted:
         """The newest version of each name: a full key where it has a slash, else a bare name (or a key without folder).
 
         Raises:
-            Problem: 409, a name means several files, and the order does not want them all.
+            Problem: 409, a name means several files, and the order does not want them all; 422, the names mean more than can be
+                looked at while the caller waits.
         """
         found: list[FileVersion] = []
         missing: list[str] = []
         ambiguous: list[dict[str, Any]] = []
         for name in order.names:
             versions = self._of(order, name)
-            seen = list(versions if order.all_matches else _few(versions))
+            room = MOST_VERSIONS_NAMED - len(found)
+            seen = list(islice(versions if order.all_matches else _few(versions), room + 1))
+            if len(seen) > room:
+                _refuse_too_many("TooManyVersions", f"more than {MOST_VERSIONS_NAMED:,} archived versions")
             files = sorted({(version.key, version.bucket) for version in seen})
             if not files:
                 missing.append(name)
@@ -58,6 +65,8 @@ class FindWanted:
             message = f"several files match {names}: {how}"
             raise conflict("AmbiguousName", message, {"ambiguous": ambiguous})
         wanted = order.choose(found)
+        if len({version.archive_id for version in wanted}) > MOST_ARCHIVES_NAMED:
+            _refuse_too_many("TooManyArchives", f"files in more than {MOST_ARCHIVES_NAMED:,} archives")
         return Found(wanted, headers_of(wanted, order.project, self.catalogs, self.index), tuple(missing))
 
     def ranges(self, order: RestoreOrder, bucket: str, *, after: str | None = None) -> tuple[ArchiveRange, ...]:
@@ -96,6 +105,11 @@ class FindWanted:
         for version in self.index.named(order.project, name):
             if version.bucket in order.buckets and sealed_by(version.sealed_at, order.as_of):
                 yield version
+
+
+def _refuse_too_many(code: str, what: str) -> NoReturn:
+    message = f"these names mean {what}: ask for a prefix or a glob such as */name, which takes any number, or for fewer names"
+    raise unprocessable(code, message)
 
 
 def headers_of(
