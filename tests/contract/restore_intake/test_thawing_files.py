@@ -171,7 +171,10 @@ def test_a_lukewarm_archive_is_extended_and_announced(world: World) -> None:
     world.post(filename="b.csv", days=5)
     world.drain()
 
-    assert [type(event) for event in world.told()] == [RestoreAccepted, ArchiveReadable]
+    [accepted, readable] = world.told()
+    assert isinstance(accepted, RestoreAccepted)
+    assert isinstance(readable, ArchiveReadable)
+    assert readable.readable_until == datetime(2026, 7, 9, tzinfo=UTC)  # five days from the asking, not from the thaw
     said = world.s3.head_object(Bucket=VAULT, Key=next(key for op, key in world.s3.asked if op == "RestoreObject"))
     assert said["Restore"] == 'ongoing-request="false", expiry-date="Thu, 09 Jul 2026 00:00:00 GMT"'
 

@@ -176,7 +176,7 @@ class ThawPart:
         )
         match step.act:
             case Act.ANNOUNCE:
-                self._announce(part, request, step)
+                self._announce(part, request, readable_until=step.readable_until)
             case Act.JOIN:
                 self._join(part, head, running)
             case Act.GIVE_UP:
@@ -195,8 +195,10 @@ class ThawPart:
                     self.requests.paid(part, tier=tier, size_bytes=head.size_bytes)
                 self._join(part, head, thaw)
                 count("ThawBegun")
-            case Answer.RENEWED | Answer.READABLE:
-                self._announce(part, request, step)
+            case Answer.RENEWED:
+                self._announce_renewed(part, request)
+            case Answer.READABLE:
+                self._announce(part, request, readable_until=step.readable_until)
             case Answer.RUNNING:
                 self._join(part, head, running or self.requests.last_thaw(part.archive_id))
             case Answer.GONE:
@@ -209,14 +211,22 @@ class ThawPart:
         look_at = max(by, now) + self.look_after
         self.requests.thawing(part, asked_at=part.asked_at or now, expected_by=by, look_at=look_at)
 
-    def _announce(self, part: Part, request: Request, step: Step) -> None:
+    def _announce_renewed(self, part: Part, request: Request) -> None:
+        """S3's answer does not say the new period's end, so it is asked: what was seen before holds no more."""
+        head = self.vault.head(part.vault_bucket, part.vault_key)
+        if head is None:
+            self._give_up(part)
+            return
+        self._announce(part, request, readable_until=head.expires_at)
+
+    def _announce(self, part: Part, request: Request, *, readable_until: datetime | None) -> None:
         self.bus.publish(
             ArchiveReadable(
                 correlation_id=request.correlation_id,
                 archive_id=part.archive_id,
                 vault_bucket=part.vault_bucket,
                 vault_key=part.vault_key,
-                readable_until=step.readable_until,
+                readable_until=readable_until,
             )
         )
         self._look_at(part, self.now() + self.look_after)
