@@ -1,6 +1,7 @@
 """The restore ledger against DynamoDB and S3 as moto plays them: every move once, twice, and against others."""
 
 import gzip
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -404,8 +405,8 @@ def test_a_part_whose_list_is_lost_says_how_many_files_failed(ledger: RestoreLed
     event = ledger.close_if_last(REQUEST)
 
     assert event is not None
-    assert [(failure.key, failure.reason) for failure in event.failures] == [
-        (f"(2 files of archive {ARCHIVE})", "the list is lost")
+    assert [(failure.key, failure.reason, failure.files) for failure in event.failures] == [
+        (f"(2 files of archive {ARCHIVE})", "the list is lost", 2)
     ]
 
 
@@ -436,16 +437,36 @@ def test_a_list_that_cannot_be_read_now_is_not_lost(code: str) -> None:
         documents.wanted(REQUEST, ARCHIVE)
 
 
-def test_at_most_twenty_failures_are_told(ledger: RestoreLedger) -> None:
-    record_request(files=30)
-    record_part(files=30)
-    ledger.documents.put_wanted(REQUEST, ARCHIVE, tuple(WantedFile(f"{n}", f"x/{n}", 1) for n in range(30)))
-    ledger.end_part(REQUEST, ARCHIVE, state=PartState.FAILED, restored=0, failed=30, reason="gone")
+def test_every_failure_and_every_missing_name_is_told(ledger: RestoreLedger) -> None:
+    names = [f"nowhere-{n}.csv" for n in range(30)]
+    record_request(files=60, parts=2, missing=names)
+    for archive_id in (ARCHIVE, SECOND):
+        record_part(archive_id=archive_id, files=30)
+        wanted = tuple(WantedFile(f"{archive_id}/{n}", f"x/{n}", 1) for n in range(30))
+        ledger.documents.put_wanted(REQUEST, archive_id, wanted)
+        ledger.end_part(REQUEST, archive_id, state=PartState.FAILED, restored=0, failed=30, reason="gone")
 
     event = ledger.close_if_last(REQUEST)
 
     assert event is not None
-    assert (event.failed, len(event.failures)) == (30, 20)
+    assert [failure.key for failure in event.failures] == [f"{a}/{n}" for a in (ARCHIVE, SECOND) for n in range(30)]
+    assert event.missing_names == tuple(names)
+
+
+def test_an_event_never_grows_beyond_what_a_message_takes(ledger: RestoreLedger) -> None:
+    record_request(files=400, missing=[f"{n}{'m' * 1000}" for n in range(300)])
+    record_part(files=400)
+    wanted = tuple(WantedFile(f"{n}{'ü' * 500}", f"x/{n}", 1) for n in range(400))
+    ledger.documents.put_wanted(REQUEST, ARCHIVE, wanted)
+    ledger.end_part(REQUEST, ARCHIVE, state=PartState.FAILED, restored=0, failed=400, reason="r" * 5_000)
+
+    event = ledger.close_if_last(REQUEST)
+
+    assert event is not None
+    assert 100_000 < len(json.dumps(event.model_dump(mode="json"))) < 112_000
+    assert (event.missing, event.failed) == (300, 400)
+    assert (len(event.missing_names) > 50, len(event.failures) > 10) == (True, True)
+    assert {len(failure.reason) for failure in event.failures} == {300}
 
 
 def test_names_that_no_archive_holds_make_the_outcome_partial(ledger: RestoreLedger) -> None:
@@ -456,7 +477,7 @@ def test_names_that_no_archive_holds_make_the_outcome_partial(ledger: RestoreLed
     event = ledger.close_if_last(REQUEST)
 
     assert event is not None
-    assert (event.outcome, event.missing) == (Outcome.PARTIAL, 1)
+    assert (event.outcome, event.missing, event.missing_names) == (Outcome.PARTIAL, 1, ("nowhere.csv",))
 
 
 def test_a_cancelled_request_stays_cancelled_and_is_told_once_its_parts_have_ended(ledger: RestoreLedger) -> None:

@@ -27,6 +27,9 @@ class FailedFile(BaseModel):
 
     key: str
     reason: str
+    files: int = Field(
+        default=1, description="more than one where nobody can name them any more: so many files of an archive"
+    )
 
 
 class ArchiveJobAccepted(Event):
@@ -150,7 +153,12 @@ class RestoreCompleted(Event):
     wanted: str = Field(max_length=1024)
     location: str | None = Field(default=None, description="s3:// address under which the restored files lie")
     available_until: datetime | None = None
-    failures: tuple[FailedFile, ...] = Field(default=(), description="the first failures, 20 at the most")
+    failures: tuple[FailedFile, ...] = Field(
+        default=(), description="the files that failed, the first of them where not all fit into a notification"
+    )
+    missing_names: tuple[str, ...] = Field(
+        default=(), description="what no archive holds of what was asked for, the first of it where not all fits"
+    )
     reason: str | None = None
     status_url: str | None = None
 

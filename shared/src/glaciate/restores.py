@@ -6,7 +6,7 @@ request's last, that end has been told: whoever dies between the two leaves it f
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -38,12 +38,13 @@ from glaciate.tables import (
     request_waiting_key,
     waiting_key,
 )
+from glaciate.told_lists import LISTS_BYTES, size_as_json, that_fit
 
-MAX_FAILURES_TOLD: Final = 20  # as many as the event carries
 TOLD_BEFORE_EXPIRY: Final = timedelta(days=1)
 _MAX_UPDATES: Final = 100  # DynamoDB's limit of a transaction
 _ATTEMPTS: Final = 6
 _FIRST_PAUSE_SECONDS: Final = 0.05
+_MAX_REASON_CHARACTERS: Final = 300  # the status has it whole
 
 
 class RequestState(StrEnum):
@@ -385,6 +386,7 @@ class RestoreLedger:
 
     def _completed(self, row: RequestRow) -> RestoreCompleted:
         restored = int(row.restored)
+        names, failures = that_fit(tuple(row.missing or ()), self._failures(row), room=LISTS_BYTES, size=size_as_json)
         return RestoreCompleted(
             correlation_id=row.correlation_id,
             request_id=RequestId(row.id),
@@ -395,23 +397,21 @@ class RestoreLedger:
             restored=restored,
             failed=int(row.failed),
             missing=len(row.missing or ()),
+            missing_names=names,
             wanted=row.wanted,
             location=row.location if restored else None,
             available_until=row.available_until,
-            failures=self._failures(RequestId(row.id)) if int(row.failed) else (),
+            failures=failures,
             reason=row.reason,
             status_url=row.status_url,
         )
 
-    def _failures(self, request_id: RequestId) -> tuple[FailedFile, ...]:
-        found: list[FailedFile] = []
+    def _failures(self, row: RequestRow) -> Iterator[FailedFile]:
+        if not int(row.failed):
+            return
         it_failed = PartRow.failed > 0
-        for row in PartRow.query(request_id, PartRow.item.startswith(PART_PREFIX), filter_condition=it_failed):
-            part = read_part(row)
-            found += failed_files(part, self.documents)
-            if len(found) >= MAX_FAILURES_TOLD:
-                break
-        return tuple(found[:MAX_FAILURES_TOLD])
+        for part in PartRow.query(row.id, PartRow.item.startswith(PART_PREFIX), filter_condition=it_failed):
+            yield from failed_files(read_part(part), self.documents)
 
 
 def failed_files(part: Part, documents: PartDocuments) -> tuple[FailedFile, ...]:
@@ -423,11 +423,18 @@ def failed_files(part: Part, documents: PartDocuments) -> tuple[FailedFile, ...]
         results = documents.results(part.request_id, part.archive_id)
         if results is not None:
             failed = (file for file in results if file.state == "FAILED")
-            return tuple(FailedFile(key=file.key, reason=file.reason or "") for file in failed)
+            return tuple(_failed_file(file.key, file.reason) for file in failed)
         wanted = documents.wanted(part.request_id, part.archive_id)
     except DocumentLost as lost:
-        return (FailedFile(key=f"({part.failed} files of archive {part.archive_id})", reason=part.reason or str(lost)),)
-    return tuple(FailedFile(key=file.key, reason=part.reason or "") for file in wanted)
+        name = f"({part.failed} files of archive {part.archive_id})"
+        return (_failed_file(name, part.reason or str(lost), files=part.failed),)
+    return tuple(_failed_file(file.key, part.reason) for file in wanted)
+
+
+def _failed_file(key: str, reason: str | None, *, files: int = 1) -> FailedFile:
+    why = reason or ""
+    told = why if len(why) <= _MAX_REASON_CHARACTERS else f"{why[: _MAX_REASON_CHARACTERS - 3]}..."
+    return FailedFile(key=key, reason=told, files=files)
 
 
 def _outcome(row: RequestRow) -> RequestState:

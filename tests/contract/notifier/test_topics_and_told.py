@@ -109,7 +109,9 @@ def test_a_subscriber_gets_text_subject_and_attributes() -> None:
         "PARTIAL",
         "r-1n4a0a02swe6",
     )
-    assert json.loads(attributes["json"])["failures"] == [{"key": "Übersicht \x01 日本.csv", "reason": "damaged"}]
+    assert json.loads(attributes["json"])["failures"] == [
+        {"key": "Übersicht \x01 日本.csv", "reason": "damaged", "files": 1}
+    ]
 
 
 def test_a_fifo_topic_is_told_in_order_and_once() -> None:

@@ -5,6 +5,7 @@ import pytest
 from fakes.restore_world import World
 from fakes.vault import VAULT
 from glaciate.errors import Problem
+from glaciate.events import RestoreCompleted
 from glaciate.names import ArchiveId, catalog_key, vault_key_of_zip
 from glaciate.restores import RequestState
 from restore_intake.domain.queries import FilesQuery, read_query
@@ -113,3 +114,5 @@ def test_a_large_prefix_of_which_nothing_is_known_ends_and_says_why(world: World
     assert request is not None
     assert (request.state, request.parts) == (RequestState.FAILED, 0)
     assert len(request.missing) == len(archives)
+    [ended] = [event for event in world.told() if isinstance(event, RestoreCompleted)]
+    assert ended.missing_names == request.missing

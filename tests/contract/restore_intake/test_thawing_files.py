@@ -466,6 +466,7 @@ def test_a_request_of_which_nothing_is_archived_ends_at_once_and_says_so(world: 
     assert isinstance(accepted, RestoreAccepted)
     assert isinstance(ended, RestoreCompleted)
     assert (ended.outcome, ended.missing, ended.reason) == (Outcome.FAILED, 2, "no archive holds what was asked for")
+    assert ended.missing_names == ("a.csv", "b.csv")
     assert world.describe(request_id, limit=10, token=None)["missing"] == ["a.csv", "b.csv"]
 
 

@@ -39,7 +39,16 @@ CASES: dict[str, TellableEvent] = {
     "restore-accepted-unresolved": restore_accepted(files=None, expected_by=None, wanted="everything under logs/2026/"),
     "restore-completed": restore_ended(),
     "restore-partial": restore_ended(
-        Outcome.PARTIAL, restored=979, failed=22, missing=1, failures=failures(20), reason="some archives are damaged"
+        Outcome.PARTIAL,
+        restored=979,
+        failed=23,
+        missing=2,
+        failures=(*failures(20), FailedFile(key="(3 files of archive 01a)", reason="the list is lost", files=3)),
+        missing_names=("nowhere.csv", "2025/nowhere.csv"),
+        reason="some archives are damaged",
+    ),
+    "restore-partial-cut": restore_ended(
+        Outcome.PARTIAL, restored=1_000, failed=2, missing=3, failures=failures(1), missing_names=("nowhere.csv",)
     ),
     "restore-failed": restore_ended(
         Outcome.FAILED,
@@ -82,6 +91,17 @@ def _bytes(event: TellableEvent) -> int:
             failed=100,
             failures=tuple(FailedFile(key="😀" * 1024, reason="\x00" * 5_000) for _ in range(100)),
         ),
+        restore_ended(
+            Outcome.PARTIAL,
+            wanted="\n" * 1024,
+            failed=9_000,
+            missing=9_000,
+            failures=failures(9_000),
+            missing_names=tuple(f"{n}.csv" for n in range(9_000)),
+            correlation_id="c" * 128,
+            status_url="https://" + "u" * 300,
+            reason="é" * 400_000,
+        ),
         restore_accepted(wanted="é\r\n, " * 200),
         restored_files_expire(wanted="é\r\n, " * 200),
     ],
@@ -96,16 +116,40 @@ def test_every_message_keeps_snss_limits(event: TellableEvent) -> None:
     assert all(value.isascii() and value for _, value in notice.attributes)
 
 
-def test_failures_that_do_not_fit_are_counted() -> None:
+def test_names_and_failures_that_do_not_fit_are_counted_and_it_says_where_to_read_them() -> None:
     event = restore_ended(
-        Outcome.PARTIAL, failed=500, failures=tuple(FailedFile(key="k" * 1024, reason="r") for _ in range(400))
+        Outcome.PARTIAL,
+        failed=500,
+        missing=300,
+        failures=tuple(FailedFile(key="k" * 1024, reason="r") for _ in range(400)),
+        missing_names=tuple("m" * 1024 for _ in range(200)),
     )
 
     text = notice_of(event).text
 
-    named = text.count("k" * 1024)
-    assert 50 < named < 400
-    assert f"and {500 - named} more" in text
+    named, not_found = text.count("k" * 1024), text.count("m" * 1024)
+    assert min(named, not_found) > 50
+    assert named + not_found > 120
+    assert f"and {500 - named} more: {event.status_url}\n" in text
+    assert f"and {300 - not_found} more: {event.status_url}\n" in text
+
+
+def test_what_one_list_does_not_need_the_other_takes() -> None:
+    long = tuple("k" * 1024 for _ in range(400))
+    failed = tuple(FailedFile(key=key, reason="r") for key in long)
+
+    only_failed = notice_of(restore_ended(Outcome.FAILED, failed=400, failures=failed, missing=1, missing_names=("a",)))
+    only_missing = notice_of(
+        restore_ended(Outcome.PARTIAL, missing=400, missing_names=long, failed=1, failures=failed[:1])
+    )
+
+    assert min(only_failed.text.count("k" * 1024), only_missing.text.count("k" * 1024)) > 120
+
+
+def test_without_an_address_the_command_is_named_that_tells_what_is_left_out() -> None:
+    text = notice_of(restore_ended(Outcome.PARTIAL, missing=2, status_url=None)).text
+
+    assert "  and 2 more: glaciate status r-1n4a0a02swe6\n" in text
 
 
 def test_a_key_cannot_forge_a_line() -> None:
@@ -161,6 +205,8 @@ def test_programs_get_the_event_as_plain_ascii_json() -> None:
     assert json.loads(notice.document) == {
         "event": "RestoreCompleted.v1",
         **event.model_dump(mode="json", exclude={"topic_arn"}),
+        "failures_left_out": 0,
+        "missing_left_out": 0,
     }
     assert dict(notice.attributes) == {
         "event": "RestoreCompleted.v1",
@@ -171,12 +217,23 @@ def test_programs_get_the_event_as_plain_ascii_json() -> None:
     }
 
 
-def test_a_document_too_long_says_what_it_leaves_out() -> None:
+def test_a_document_too_long_holds_the_first_and_says_what_it_leaves_out() -> None:
+    names = tuple(f"{n} {'😀' * 200}" for n in range(100))
     event = restore_ended(
-        Outcome.PARTIAL, failed=100, failures=tuple(FailedFile(key="😀" * 256, reason="r") for _ in range(100))
+        Outcome.PARTIAL,
+        failed=100,
+        missing=100,
+        failures=tuple(FailedFile(key=name, reason="r") for name in names),
+        missing_names=names,
+        reason="x" * 400_000,
     )
 
     document = json.loads(notice_of(event).document)
 
-    assert (document["failures"], document["failures_left_out"]) == ([], 100)
+    told, not_found = len(document["failures"]), len(document["missing_names"])
+    assert min(told, not_found) > 15
+    assert told + not_found > 40
+    assert [file["key"] for file in document["failures"]] == list(names[:told])
+    assert document["missing_names"] == list(names[:not_found])
+    assert (document["failures_left_out"], document["missing_left_out"]) == (100 - told, 100 - not_found)
     assert document["restored"] == event.restored

@@ -1,9 +1,9 @@
 """What people are told, in words they can read, and the same for machines. No AWS here."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
 from pydantic_core import to_json
 
@@ -17,12 +17,13 @@ from glaciate.events import (
     RestoreExpiryApproached,
     SourcesDeleted,
 )
+from glaciate.told_lists import that_fit
 
 TellableEvent = ArchiveJobCompleted | SourcesDeleted | RestoreAccepted | RestoreCompleted | RestoreExpiryApproached
 
 MAX_SUBJECT_CHARACTERS: Final = 99  # SNS: under 100, ASCII, no line breaks
-MAX_TEXT_BYTES: Final = 128 * 1024  # SNS: 256 KB with all attributes, so each takes less than half
-MAX_DOCUMENT_BYTES: Final = 100 * 1024
+MAX_TEXT_BYTES: Final = 132 * 1024  # SNS: 256 KB with all attributes, of which 4 KiB are enough for the others
+MAX_DOCUMENT_BYTES: Final = 120 * 1024
 _MAX_REASON_CHARACTERS: Final = 300
 _MAX_FACT_CHARACTERS: Final = 2_000
 _LABEL_WIDTH: Final = 13
@@ -171,7 +172,7 @@ def _restore_ended(event: RestoreCompleted) -> Notice:
         about=event.request_id,
         fact=f"{event.name}#{event.outcome}",
         subject=_subject(f"{headline}: {event.project} {event.wanted}"),
-        text=_text(sentence, facts, event.failures, failed=event.failed, more=look, trail=event.correlation_id),
+        text=_text(sentence, facts, event, more=look, trail=event.correlation_id),
         attributes=_attributes(event, about=event.request_id, project=event.project, outcome=event.outcome),
         document=_document(event),
     )
@@ -201,9 +202,8 @@ def _restored_files_expire(event: RestoreExpiryApproached) -> Notice:
 def _text(
     sentence: str,
     facts: Iterable[tuple[str, str | None]],
-    failures: tuple[FailedFile, ...] = (),
+    ended: RestoreCompleted | None = None,
     *,
-    failed: int = 0,
     more: str,
     trail: str,
 ) -> str:
@@ -213,25 +213,41 @@ def _text(
     head = [sentence, "", *lines]
     tail = ["", more, "", f"If you ask about this message, give this id: {_visible(trail)}", ""]
     room = MAX_TEXT_BYTES - len("\n".join([*head, *tail]).encode())
-    return "\n".join([*head, *_failure_lines(failures, failed=max(failed, len(failures)), room=room), *tail])
+    return "\n".join([*head, *(_what_did_not_come(ended, room) if ended else ()), *tail])
 
 
-def _failure_lines(failures: tuple[FailedFile, ...], *, failed: int, room: int) -> Iterator[str]:
-    if not failures:
-        return
-    yield ""
-    yield "What failed:"
-    named = 0
-    room -= 200  # for these two lines and the last
-    for failure in failures:
-        line = f"  {_visible(failure.key)}: {_visible(_cut(failure.reason, _MAX_REASON_CHARACTERS))}"
-        room -= len(line.encode()) + 1
-        if room < 0:
-            break
-        named += 1
-        yield line
-    if failed > named:
-        yield f"  and {failed - named:,} more"
+def _what_did_not_come(event: RestoreCompleted, room: int) -> Iterator[str]:
+    """Each missing name, then each failed file and why; of those that do not fit how many they are, and where to read them."""
+    where = event.status_url or f"glaciate status {event.request_id}"
+    around = 200 + 2 * len(where.encode())  # the titles, and the lines that count
+    told = _shortened(event, room=room - around, size=lambda item: len(_line(item).encode()) + 1)
+    if event.missing:
+        yield from ("", "Not found in any archive:", *map(_line, told.missing_names))
+        if left_out := _missing_left_out(told):
+            yield f"  and {left_out:,} more: {where}"
+    if event.failed:
+        yield from ("", "What failed:", *map(_line, told.failures))
+        if left_out := _failures_left_out(told):
+            yield f"  and {left_out:,} more: {where}"
+
+
+def _line(item: str | FailedFile) -> str:
+    if isinstance(item, str):
+        return f"  {_visible(item)}"
+    return f"  {_visible(item.key)}: {_visible(_cut(item.reason, _MAX_REASON_CHARACTERS))}"
+
+
+def _shortened(event: RestoreCompleted, *, room: int, size: Callable[[str | FailedFile], int]) -> RestoreCompleted:
+    names, failures = that_fit(event.missing_names, event.failures, room=room, size=size)
+    return event.model_copy(update={"missing_names": names, "failures": failures})
+
+
+def _missing_left_out(event: RestoreCompleted) -> int:
+    return max(0, event.missing - len(event.missing_names))
+
+
+def _failures_left_out(event: RestoreCompleted) -> int:
+    return max(0, event.failed - sum(failure.files for failure in event.failures))
 
 
 def _whereabouts(what: str, status_url: str | None, about: str) -> str:
@@ -259,19 +275,37 @@ def _attributes(event: Event, *, about: str, project: str, outcome: str) -> tupl
 def _document(event: Event) -> str:
     """The event's fields and `event`, its name; ASCII, so that no character of a key can make a subscriber stumble.
 
-    Where it would be too long, `failures` is left out, `failures_left_out` counts them, and `reason` is cut.
+    Of the end of a restore it counts what its lists leave out. Where it would be too long, the lists and `reason` are cut.
     """
-    fields = {"event": event.name, **event.model_dump(mode="json", exclude={"topic_arn"})}
-    document = _ascii_json(fields)
+    document = _ascii_json(_fields(event))
     if len(document) <= MAX_DOCUMENT_BYTES:
         return document
-    left_out = len(fields.get("failures", ()))
-    reason = _cut(fields.get("reason") or "", _MAX_FACT_CHARACTERS) or None
-    return _ascii_json({**fields, "reason": reason, "failures": [], "failures_left_out": left_out})
+    if isinstance(event, RestoreCompleted):
+        event = event.model_copy(update={"reason": _short_reason(event)})
+        bare = _fields(_shortened(event, room=0, size=_size_in_document))
+        room = MAX_DOCUMENT_BYTES - len(_ascii_json(bare))
+        return _ascii_json(_fields(_shortened(event, room=room, size=_size_in_document)))
+    return _ascii_json({**_fields(event), "reason": _short_reason(event)})
 
 
-def _ascii_json(fields: dict[str, object]) -> str:
-    text = to_json(fields).decode()
+def _fields(event: Event) -> dict[str, Any]:
+    fields = {"event": event.name, **event.model_dump(mode="json", exclude={"topic_arn"})}
+    if isinstance(event, RestoreCompleted):
+        left_out = {"failures_left_out": _failures_left_out(event), "missing_left_out": _missing_left_out(event)}
+        fields.update(left_out)
+    return fields
+
+
+def _short_reason(event: Event) -> str | None:
+    return _cut(getattr(event, "reason", None) or "", _MAX_FACT_CHARACTERS) or None
+
+
+def _size_in_document(item: str | FailedFile) -> int:
+    return len(_ascii_json(item if isinstance(item, str) else item.model_dump())) + len(",")
+
+
+def _ascii_json(value: dict[str, Any] | str) -> str:
+    text = to_json(value).decode()
     return "".join(character if " " <= character <= "~" else _escaped(character) for character in text)
 
 
