@@ -219,6 +219,23 @@ def test_unpacking_begun_twice_is_the_same_as_once(ledger: RestoreLedger) -> Non
     assert first == second
 
 
+def test_what_kept_a_part_waiting_is_no_reason_of_what_comes_after(ledger: RestoreLedger) -> None:
+    reasons: list[str | None] = []
+    record_request(parts=3)
+    for move in (
+        lambda: ledger.begin_unpacking(REQUEST, ARCHIVE, readable_until=None),
+        lambda: ledger.thaw_again(REQUEST, ARCHIVE),
+        lambda: complete(ledger),
+    ):
+        record_part(state=PartState.THAWING, reason="S3 says SlowDown")
+        move()
+        part = ledger.part(REQUEST, ARCHIVE)
+        assert part is not None
+        reasons.append(part.reason)
+
+    assert reasons == [None, None, None]
+
+
 @pytest.mark.parametrize("state", ["COMPLETED", "PARTIAL", "FAILED", "CANCELLED"])
 def test_an_ended_part_is_not_unpacked(ledger: RestoreLedger, state: str) -> None:
     record_request()

@@ -41,11 +41,11 @@ class FakeRestoreLedger:
         self, request_id: RequestId, archive_id: ArchiveId, *, readable_until: datetime | None
     ) -> Part | None:
         return self._move(
-            request_id, archive_id, goes_on=True, state=PartState.UNPACKING, readable_until=readable_until
+            request_id, archive_id, goes_on=True, state=PartState.UNPACKING, readable_until=readable_until, reason=None
         )
 
     def thaw_again(self, request_id: RequestId, archive_id: ArchiveId) -> None:
-        self._move(request_id, archive_id, state=PartState.PENDING, readable_until=None)
+        self._move(request_id, archive_id, state=PartState.PENDING, readable_until=None, reason=None)
 
     def end_part(
         self,

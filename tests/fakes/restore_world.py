@@ -43,6 +43,7 @@ from restore_intake.application.thawing import (
 
 TOPIC = "arn:aws:sns:us-east-1:123456789012:glaciate"
 LOOK_AFTER = timedelta(minutes=15)
+SWEEP_EVERY = timedelta(minutes=15)
 RESTORED_DAYS = 14
 
 
@@ -174,7 +175,7 @@ def restore_world(cloud: AbstractContextManager[object] | None = None) -> Iterat
         )
         close = CloseRequest(ledger, bus)
         end_cancelled = EndCancelled(requests, ledger, close)
-        thaw = ThawPart(requests, ledger, vault, bus, close, s3.clock, LOOK_AFTER)
+        thaw = ThawPart(requests, ledger, vault, bus, close, s3.clock, LOOK_AFTER, SWEEP_EVERY)
         resolve = ResolveRequest(find, requests, documents, s3.clock, LOOK_AFTER)
         yield World(
             s3=s3,

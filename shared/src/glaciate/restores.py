@@ -173,7 +173,7 @@ class RestoreLedger:
         if request is None:
             return None
         it_has_not_ended = PartRow.state.is_in(*LIVE_PART)
-        moves: list[Action] = [PartRow.state.set(PartState.UNPACKING)]
+        moves: list[Action] = [PartRow.state.set(PartState.UNPACKING), PartRow.reason.remove()]
         if readable_until is not None:
             moves.append(PartRow.readable_until.set(readable_until))
         if (
@@ -208,6 +208,7 @@ class RestoreLedger:
                     PartRow.asked_at.remove(),
                     PartRow.expected_by.remove(),
                     PartRow.readable_until.remove(),
+                    PartRow.reason.remove(),
                 ],
                 condition=it_has_not_ended,
             )
@@ -242,8 +243,7 @@ class RestoreLedger:
             raise ValueError(msg)
         it_has_not_ended = PartRow.state.is_in(*LIVE_PART)
         moves: list[Action] = [PartRow.state.set(state), PartRow.restored.set(restored), PartRow.failed.set(failed)]
-        if reason is not None:
-            moves.append(PartRow.reason.set(reason))
+        moves.append(PartRow.reason.remove() if reason is None else PartRow.reason.set(reason))
         if readable_until is not None:
             moves.append(PartRow.readable_until.set(readable_until))
 

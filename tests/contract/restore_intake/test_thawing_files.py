@@ -250,6 +250,52 @@ def test_expedited_without_capacity_is_asked_for_again_until_there_is_some(world
     assert part_state(world, request_id, archive) is PartState.THAWING
 
 
+def test_a_part_without_expedited_capacity_says_why_it_waits_and_never_promises_the_past(world: World) -> None:
+    archive = world.vault.put(0, ["a.csv"], storage_class="GLACIER")
+    world.s3.expedited_capacity = False
+    request_id = world.post(filename="a.csv", retrieval_tier="Expedited")
+    world.drain()
+    for _ in range(12):
+        world.s3.advance(hours=1)
+        world.sweep(at_most=100)
+
+    waiting = world.describe(request_id, limit=10, token=None)
+    world.s3.expedited_capacity = True
+    world.s3.advance(minutes=15)
+    world.sweep(at_most=100)
+    going_on = world.describe(request_id, limit=10, token=None)
+
+    asked_again = world.s3.now - timedelta(minutes=10)
+    reason = (
+        "S3 says GlacierExpeditedRetrievalNotAvailable: it has no capacity for Expedited retrievals just now; "
+        f"the first sweep after {asked_again:%Y-%m-%d %H:%M} UTC asks again"
+    )
+    by = asked_again + timedelta(minutes=15 + 6)  # that sweep, and the tier's own tenth of an hour
+    [part], [file] = waiting["parts"], waiting["files"]
+    assert [(said["reason"], said["expected_by"]) for said in (part, file)] == [(reason, by)] * 2
+    assert (part["state"], waiting["expected_by"]) == (PartState.PENDING, by)
+    assert [said["reason"] for said in (*going_on["parts"], *going_on["files"])] == [None, None]
+    assert part_state(world, request_id, archive) is PartState.THAWING
+
+
+def test_what_kept_a_part_waiting_is_forgotten_when_its_archive_can_be_read(world: World) -> None:
+    world.vault.put(0, ["a.csv"])
+    request_id = world.post(filename="a.csv")
+    world.s3.throttle(1)
+    world.drain()
+    [waiting] = world.describe(request_id, limit=10, token=None)["parts"]
+    key = next(key for operation, key in world.s3.asked if operation == "RestoreObject")
+    thaw = {"Days": 30, "GlacierJobParameters": {"Tier": "Standard"}}
+    world.s3.restore_object(Bucket=VAULT, Key=key, RestoreRequest=thaw)  # somebody else's
+    world.s3.advance(hours=12)
+
+    world.sweep(at_most=100)
+
+    [readable] = world.describe(request_id, limit=10, token=None)["parts"]
+    assert "SlowDown" in waiting["reason"]
+    assert (readable["reason"], readable["expected_by"]) == (None, world.s3.now)
+
+
 @pytest.mark.slow
 def test_a_request_for_more_archives_than_a_message_takes_thaws_them_all(world: World) -> None:
     archives = [world.vault.put(number, [f"{number}.csv"]) for number in range(60)]

@@ -158,7 +158,14 @@ def list_files() -> ListFiles:
 def _thaw_part() -> ThawPart:
     here = thaw_settings()
     return ThawPart(
-        _requests(here), _ledger(here), S3Vault(aws.s3()), _bus(here), _close(here), utc_now, _look_after(here)
+        _requests(here),
+        _ledger(here),
+        S3Vault(aws.s3()),
+        _bus(here),
+        _close(here),
+        utc_now,
+        _look_after(here),
+        timedelta(minutes=here.sweep_minutes),
     )
 
 

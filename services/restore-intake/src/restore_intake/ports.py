@@ -156,6 +156,12 @@ class Requests(Protocol):
     def thawing(self, part: Part, *, asked_at: datetime, expected_by: datetime, look_at: datetime) -> None:
         """Says that a part's archive thaws, unless the part has moved on; and when to look at it."""
 
+    def waits(self, part: Part, *, reason: str, expected_by: datetime, look_at: datetime) -> None:
+        """Says what keeps a part from being thawed for now, unless it has moved on; and when to look at it."""
+
+    def readable(self, part: Part, *, since: datetime, look_at: datetime) -> None:
+        """Says that a part's archive can be read and waits for a worker, unless it has moved on; and when to look at it."""
+
     def paid(self, part: Part, *, tier: Tier, size_bytes: int) -> None:
         """Keeps that this part's asking began a thaw, which is what is paid for."""
 

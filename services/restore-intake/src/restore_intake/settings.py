@@ -40,4 +40,5 @@ class ThawSettings(Settings):
     restored_days: int | None = None
     kept_days: int | None = None
     sweep_after_seconds: int = 900  # past its expected time, a waiting part is looked at
+    sweep_minutes: int = 15  # how often the sweeper comes by
     sweep_limit: int = 1000  # waiting parts looked at in one run

@@ -6,6 +6,7 @@ from datetime import datetime
 from itertools import islice
 from typing import Final
 
+from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.update import Action
 from pynamodb.transactions import TransactWrite
 
@@ -150,20 +151,43 @@ class DynamoRequests:
 
     def thawing(self, part: Part, *, asked_at: datetime, expected_by: datetime, look_at: datetime) -> None:
         """Says that a part thaws unless it has moved on meanwhile, and that its request does, and by when."""
-        it_has_not_moved_on = PartRow.state.is_in(part.state, PartState.PENDING, PartState.THAWING)
         moves: list[Action] = [
             PartRow.state.set(PartState.THAWING),
             PartRow.asked_at.set(asked_at),
             PartRow.expected_by.set(expected_by),
+            PartRow.reason.remove(),
         ]
-        row = PartRow(part.request_id, part_item(part.archive_id))
-        conditionally(lambda: row.update(moves, condition=it_has_not_moved_on))
-        self.look_again(Waiter(part.request_id, part.archive_id), look_at=look_at)
+        it_has_not_moved_on = PartRow.state.is_in(part.state, PartState.PENDING, PartState.THAWING)
+        self._say(part, moves, it_has_not_moved_on, look_at=look_at)
         request = RequestRow(part.request_id, REQUEST_ITEM)
         it_is_accepted = RequestRow.state == RequestState.ACCEPTED
         conditionally(lambda: request.update([RequestRow.state.set(RequestState.THAWING)], condition=it_is_accepted))
-        it_takes_longer = RequestRow.expected_by.does_not_exist() | (RequestRow.expected_by < expected_by)
-        conditionally(lambda: request.update([RequestRow.expected_by.set(expected_by)], condition=it_takes_longer))
+        self._takes_until(part.request_id, expected_by)
+
+    def waits(self, part: Part, *, reason: str, expected_by: datetime, look_at: datetime) -> None:
+        """Says what keeps a part from being thawed for now, unless it has moved on, and by when it is expected nevertheless."""
+        moves: list[Action] = [PartRow.reason.set(reason), PartRow.expected_by.set(expected_by)]
+        self._say(part, moves, PartRow.state.is_in(PartState.PENDING, PartState.THAWING), look_at=look_at)
+        self._takes_until(part.request_id, expected_by)
+
+    def readable(self, part: Part, *, since: datetime, look_at: datetime) -> None:
+        """Says that a part's archive can be read and waits for a worker, unless it has moved on."""
+        moves: list[Action] = [PartRow.reason.remove(), PartRow.expected_by.set(since)]
+        self._say(part, moves, PartRow.state.is_in(PartState.PENDING, PartState.THAWING), look_at=look_at)
+
+    def _say(self, part: Part, moves: list[Action], condition: Condition, *, look_at: datetime) -> None:
+        row = PartRow(part.request_id, part_item(part.archive_id))
+        conditionally(lambda: row.update(moves, condition=condition))
+        self.look_again(Waiter(part.request_id, part.archive_id), look_at=look_at)
+
+    def _takes_until(self, request_id: RequestId, expected_by: datetime) -> None:
+        it_goes_on_and_takes_longer = RequestRow.state.is_in(*LIVE_REQUEST) & (
+            RequestRow.expected_by.does_not_exist() | (RequestRow.expected_by < expected_by)
+        )
+        row = RequestRow(request_id, REQUEST_ITEM)
+        conditionally(
+            lambda: row.update([RequestRow.expected_by.set(expected_by)], condition=it_goes_on_and_takes_longer)
+        )
 
     def paid(self, part: Part, *, tier: Tier, size_bytes: int) -> None:
         """Keeps that this part's asking began a thaw; one after a lapsed copy is paid on top."""

@@ -22,15 +22,16 @@ _ANSWERS: Final = {
     "NoSuchKey": Answer.GONE,
     "404": Answer.GONE,
 }
+_BUSY: Final = (30, "it wants fewer requests, or cannot answer just now")
 _LATER: Final = {
-    "GlacierExpeditedRetrievalNotAvailable": 300,
-    "SlowDown": 30,
-    "Throttling": 30,
-    "RequestLimitExceeded": 30,
-    "ServiceUnavailable": 30,
-    "InternalError": 30,
-    "503": 30,
-    "500": 30,
+    "GlacierExpeditedRetrievalNotAvailable": (300, "it has no capacity for Expedited retrievals just now"),
+    "SlowDown": _BUSY,
+    "Throttling": _BUSY,
+    "RequestLimitExceeded": _BUSY,
+    "ServiceUnavailable": _BUSY,
+    "InternalError": _BUSY,
+    "503": _BUSY,  # of HEAD, whose answer has no body to name the error
+    "500": _BUSY,
 }
 
 
@@ -79,5 +80,8 @@ def _code(error: ClientError) -> str:
 
 def _later(error: ClientError) -> Exception:
     """What passes by itself is tried again after a while; everything else is a bug or a missing permission, and rises."""
-    seconds = _LATER.get(_code(error))
-    return error if seconds is None else Transient(f"S3 says {_code(error)}", retry_after_seconds=seconds)
+    code = _code(error)
+    if code not in _LATER:
+        return error
+    seconds, meaning = _LATER[code]
+    return Transient(f"S3 says {code}: {meaning}", retry_after_seconds=seconds)

@@ -156,15 +156,24 @@ class ThawPart:
     close: CloseRequest
     now: Clock
     look_after: timedelta
+    sweep_every: timedelta
 
     def __call__(self, part: Part, request: Request) -> None:
-        """Acts on what S3 says. A failure that passes makes the sweeper look at the part again soon."""
+        """Acts on what S3 says. A failure that passes makes the part say what it waits for, and the sweeper look at it again soon."""
         try:
             self._thaw(part, request)
         except Transient as failure:
-            seconds = failure.retry_after_seconds or _RETRY_SECONDS
-            logger().warning("will be thawed later", extra={"archive_id": part.archive_id, "reason": str(failure)})
-            self._look_at(part, self.now() + timedelta(seconds=seconds))
+            self._wait(part, request, failure)
+
+    def _wait(self, part: Part, request: Request, failure: Transient) -> None:
+        logger().warning("will be thawed later", extra={"archive_id": part.archive_id, "reason": str(failure)})
+        look_at = self.now() + timedelta(seconds=failure.retry_after_seconds or _RETRY_SECONDS)
+        looked_at_by = look_at + self.sweep_every
+        by = expected_by(part.storage_class, tier=request.order.tier, asked_at=looked_at_by)
+        if part.state is PartState.THAWING:  # S3 was asked before: only what has become of it is not known
+            by = max(part.expected_by or looked_at_by, looked_at_by)
+        reason = f"{failure}; the first sweep after {look_at:%Y-%m-%d %H:%M} UTC asks again"
+        self.requests.waits(part, reason=reason, expected_by=by, look_at=look_at)
 
     def _thaw(self, part: Part, request: Request) -> None:
         head = self.vault.head(part.vault_bucket, part.vault_key)
@@ -229,7 +238,8 @@ class ThawPart:
                 readable_until=readable_until,
             )
         )
-        self._look_at(part, self.now() + self.look_after)
+        now = self.now()
+        self.requests.readable(part, since=now, look_at=now + self.look_after)
 
     def _give_up(self, part: Part) -> None:
         reason = f"the archive s3://{part.vault_bucket}/{part.vault_key} is not in the vault any more"
@@ -237,9 +247,6 @@ class ThawPart:
             part.request_id, part.archive_id, state=PartState.FAILED, restored=0, failed=part.files, reason=reason
         )
         self.close.settle(part)
-
-    def _look_at(self, part: Part, moment: datetime) -> None:
-        self.requests.look_again(Waiter(part.request_id, part.archive_id), look_at=moment)
 
 
 @dataclass(frozen=True, slots=True)
