@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from botocore.client import BaseClient
 
+from fakes.executioner import Executioner, executioner_of
 from fakes.restore_world import World, restore_world
-from faults import tried
 from glaciate.contracts import read_body
 from glaciate.events import RestoreAccepted, RestoreCompleted, RestoreExpiryApproached
 from glaciate.messages import COMMANDS, ThawFiles
@@ -30,28 +29,6 @@ from glaciate.tables import (
 pytestmark = pytest.mark.slow
 
 
-class Killed(BaseException):
-    """SIGKILL, as far as the code can tell: nothing on the way may catch it."""
-
-
-@dataclass
-class Executioner:
-    """Kills before one call, counted from when it was armed."""
-
-    strikes_at: int | None = None
-    calls: int = 0
-
-    def arm(self, strikes_at: int | None) -> None:
-        self.strikes_at, self.calls = strikes_at, 0
-
-    def before_call(self, _operation: str) -> None:
-        self.calls += 1
-        if self.strikes_at is not None and self.calls > self.strikes_at:
-            self.strikes_at = None
-            tried("at a call of the restore intake")
-            raise Killed
-
-
 @pytest.fixture
 def world() -> Iterator[World]:
     with restore_world() as world:
@@ -60,16 +37,7 @@ def world() -> Iterator[World]:
 
 @pytest.fixture
 def executioner(world: World, monkeypatch: pytest.MonkeyPatch) -> Executioner:
-    executioner = Executioner()
-    make_call = BaseClient._make_api_call  # type: ignore[attr-defined]
-
-    def call(client: Any, operation: str, arguments: Any) -> Any:
-        executioner.before_call(operation)
-        return make_call(client, operation, arguments)
-
-    monkeypatch.setattr(BaseClient, "_make_api_call", call)
-    world.s3.before_call = executioner.before_call
-    return executioner
+    return executioner_of(world, monkeypatch)
 
 
 @dataclass
@@ -82,16 +50,9 @@ class Trial:
     name: str
     died: bool = False
 
-    def survive(self, step: Callable[[], Any], *, strikes_at: int | None) -> Any:
+    def survive(self, step: Callable[[], Any], *, strikes_at: int | None) -> None:
         """The step, and where it dies, the step again: the caller repeats, the message comes back."""
-        self.executioner.arm(strikes_at)
-        try:
-            return step()
-        except Killed:
-            self.died = True
-            return step()
-        finally:
-            self.executioner.arm(None)
+        self.died |= self.executioner.survive(step, strikes_at=strikes_at)
 
     def post(self) -> RequestId:
         return self.world.post(filename=self.name)

@@ -112,14 +112,15 @@ class ResolveRequest:
         return True
 
     def _record(self, request: Request, found: Found, recorded: set[ArchiveId], *, promised: Promised) -> None:
-        """Records what was found, but for the places that are promised already."""
+        """Records what was found, but for the places that are promised already; some at a time, which a death does not undo."""
         parts = [
             part for part in planned_parts(request.order, found, without=promised) if part.archive_id not in recorded
         ]
-        for part in parts:
-            self.documents.put_wanted(request.request_id, part.archive_id, part.files)
-        self.requests.add_parts(request.request_id, parts, look_at=self.now() + self.look_after)
-        recorded.update(part.archive_id for part in parts)
+        for some in batches(parts, ARCHIVES_PER_MESSAGE):
+            for part in some:
+                self.documents.put_wanted(request.request_id, part.archive_id, part.files)
+            self.requests.add_parts(request.request_id, some, look_at=self.now() + self.look_after)
+            recorded.update(part.archive_id for part in some)
 
     def _promised(self, request: Request, recorded: Set[ArchiveId], ranges: Iterable[ArchiveRange] = ()) -> Promised:
         """The places that recorded parts promise.

@@ -5,13 +5,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import sha256
-from typing import Final
+from typing import Final, TypeVar
 
 from glaciate.names import ArchiveId
 from glaciate.parts import WantedFile
 
 LONGEST_KEY_BYTES: Final = 1024  # S3's limit
 _DIGEST_CHARACTERS: Final = 32
+Item = TypeVar("Item")
 _PROGRESS: Final = "\x00"  # in no key that a listing can tell
 
 
@@ -90,10 +91,10 @@ def newest_first(archives: Iterable[ArchiveRange]) -> list[ArchiveRange]:
     return sorted(archives, key=lambda found: (int(found.sealed_at.timestamp()), found.archive_id), reverse=True)
 
 
-def batches(archives: Sequence[ArchiveRange], size: int) -> Iterator[Sequence[ArchiveRange]]:
+def batches(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
     """So many at a time."""
-    for start in range(0, len(archives), size):
-        yield archives[start : start + size]
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,61 @@
+"""Kills before a call to AWS, whichever is to be the last."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from botocore.client import BaseClient
+
+from fakes.restore_world import World
+from faults import tried
+
+
+class Killed(BaseException):
+    """SIGKILL, as far as the code can tell: nothing on the way may catch it."""
+
+
+@dataclass
+class Executioner:
+    """Kills before one call, counted from when it was armed."""
+
+    strikes_at: int | None = None
+    calls: int = 0
+
+    def arm(self, strikes_at: int | None) -> None:
+        """None: nobody dies."""
+        self.strikes_at, self.calls = strikes_at, 0
+
+    def before_call(self, _operation: str) -> None:
+        """What is asked before each call."""
+        self.calls += 1
+        if self.strikes_at is not None and self.calls > self.strikes_at:
+            self.strikes_at = None
+            tried("at a call of the restore intake")
+            raise Killed
+
+    def survive(self, step: Callable[[], Any], *, strikes_at: int | None) -> bool:
+        """The step, and where it dies, the step again: the caller repeats, the message comes back. Whether it died."""
+        self.arm(strikes_at)
+        try:
+            step()
+        except Killed:
+            step()
+            return True
+        finally:
+            self.arm(None)
+        return False
+
+
+def executioner_of(world: World, monkeypatch: pytest.MonkeyPatch) -> Executioner:
+    """One that stands before every call that this world makes."""
+    executioner = Executioner()
+    make_call = BaseClient._make_api_call  # type: ignore[attr-defined]
+
+    def call(client: Any, operation: str, arguments: Any) -> Any:
+        executioner.before_call(operation)
+        return make_call(client, operation, arguments)
+
+    monkeypatch.setattr(BaseClient, "_make_api_call", call)
+    world.s3.before_call = executioner.before_call
+    return executioner

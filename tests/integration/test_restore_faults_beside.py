@@ -1,0 +1,201 @@
+"""The same deaths on the ways beside the straight one: a cancellation, a large prefix resolved message by message, a faster tier, a copy
+that is extended. Each time nobody waits for good, nothing is thawed twice, and those who are not concerned are not touched."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from fakes.executioner import Executioner, Killed, executioner_of
+from fakes.restore_world import World, restore_world
+from glaciate.contracts import read_body
+from glaciate.events import RestoreCompleted
+from glaciate.messages import COMMANDS, ThawFiles
+from glaciate.names import ArchiveId, RequestId
+from glaciate.parts import FileResult
+from glaciate.restores import PartState, RequestState
+from glaciate.tables import WAITING_LIST, WaiterRow
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    with restore_world() as world:
+        yield world
+
+
+@pytest.fixture
+def executioner(world: World, monkeypatch: pytest.MonkeyPatch) -> Executioner:
+    return executioner_of(world, monkeypatch)
+
+
+def until_nobody_dies(attempt: Callable[[int], bool], *, at_least: int) -> None:
+    """Dies before the first call, then before the second, and so on, until the work is done before its turn."""
+    deaths = 0
+    while attempt(deaths):
+        deaths += 1
+    assert deaths >= at_least
+
+
+def commands(world: World) -> list[ThawFiles]:
+    found = [read_body(body, COMMANDS) for body in world._take(world.queue_url)]
+    assert all(isinstance(command, ThawFiles) for command in found)
+    return found  # type: ignore[return-value]
+
+
+def unpack(world: World, archive: ArchiveId) -> None:
+    """What the unpacker does when an archive can be read."""
+    ledger = world.ledger
+    for request_id in ledger.waiting_requests(archive):
+        if ledger.begin_unpacking(request_id, archive, readable_until=None) is not None:
+            wanted = ledger.documents.wanted(request_id, archive)
+            results = tuple(FileResult(file.key, file.destination, "RESTORED", file.size) for file in wanted)
+            ledger.documents.put_results(request_id, archive, results)
+            ledger.end_part(request_id, archive, state=PartState.COMPLETED, restored=len(results), failed=0)
+        ledger.settle(request_id, archive, tell=world.bus.publish)
+
+
+def sweep_until_quiet(world: World) -> None:
+    for _round in range(10):
+        world.s3.advance(minutes=16)
+        looked_at = world.sweep(at_most=100)
+        world.drain()
+        if not looked_at:
+            break
+    assert [(row.id, row.item) for row in WaiterRow.listing.query(WAITING_LIST)] == []
+
+
+def state(world: World, request_id: RequestId) -> RequestState:
+    request = world.requests.get(request_id)
+    assert request is not None
+    return request.state
+
+
+def thaws_begun(world: World) -> list[str]:
+    return [
+        event["detail"]["object"]["key"]
+        for event in world.s3.told
+        if event["detail-type"] == "Object Restore Initiated"
+    ]
+
+
+def test_a_death_while_a_restore_is_cancelled_costs_time_and_disturbs_nobody(
+    world: World, executioner: Executioner
+) -> None:
+    def attempt(strikes_at: int) -> bool:
+        archive = world.vault.put(strikes_at, [f"{strikes_at}.csv", f"other-{strikes_at}.csv"])
+        cancelled = world.post(filename=f"{strikes_at}.csv")
+        other = world.post(filename=f"other-{strikes_at}.csv")
+        world.drain()
+
+        died = executioner.survive(lambda: world.cancel(cancelled), strikes_at=strikes_at)
+        world.drain()
+        world.s3.advance(hours=13)
+        unpack(world, archive)
+        sweep_until_quiet(world)
+
+        assert (state(world, cancelled), state(world, other)) == (RequestState.CANCELLED, RequestState.COMPLETED)
+        parts = {part.request_id: part.state for part in world.requests.parts(cancelled)}
+        assert parts == {cancelled: PartState.CANCELLED}
+        told = [event for event in world.told() if isinstance(event, RestoreCompleted)]
+        assert {event.request_id: event.outcome for event in told} == {
+            cancelled: RequestState.CANCELLED,
+            other: RequestState.COMPLETED,
+        }
+        return died
+
+    until_nobody_dies(attempt, at_least=4)
+
+
+@pytest.mark.parametrize(
+    "wanted", [{"prefix": "in/"}, {"filename": "in/0.csv,in/1.csv"}], ids=lambda wanted: [*wanted][0]
+)
+def test_a_death_while_a_large_request_is_resolved_loses_no_file_and_takes_none_twice(
+    monkeypatch: pytest.MonkeyPatch, wanted: dict[str, str]
+) -> None:
+    monkeypatch.setattr("restore_intake.application.accepting.MOST_PARTS_RECORDED", 1)
+    monkeypatch.setattr("restore_intake.application.thawing.ARCHIVES_PER_MESSAGE", 1)
+    monkeypatch.setattr("restore_intake.application.accepting.MOST_ARCHIVES_READ", 1)
+
+    def attempt(strikes_at: int) -> bool:
+        with restore_world() as world, monkeypatch.context() as patched:
+            executioner = executioner_of(world, patched)
+            archives = [world.vault.put(number, [f"in/{number}.csv"]) for number in range(2)]
+            request_id = world.post(**wanted)
+            died, calls_left = False, strikes_at
+            messages = commands(world)
+            while messages:
+                executioner.arm(None if died else calls_left)
+                try:
+                    world.thaw_files(messages[0])
+                except Killed:
+                    died = True
+                    continue  # the message comes back
+                calls_left -= executioner.calls
+                executioner.arm(None)
+                messages = [*messages[1:], *commands(world)]
+
+            world.s3.advance(hours=13)
+            for archive in archives:
+                unpack(world, archive)
+            sweep_until_quiet(world)
+
+            files = world.files(request_id)
+            assert {key: file["state"] for key, file in files.items()} == dict.fromkeys(
+                ("in/0.csv", "in/1.csv"), "RESTORED"
+            )
+            request = world.requests.get(request_id)
+            assert request is not None
+            assert (request.state, request.parts, request.files) == (RequestState.COMPLETED, 2, 2)
+            assert sorted(thaws_begun(world)) == [f"archives/demo/{archive}.zip" for archive in archives]
+            return died
+
+    until_nobody_dies(attempt, at_least=20)
+
+
+def test_a_death_while_a_running_thaw_is_sped_up_leaves_it_faster_and_begun_once(
+    world: World, executioner: Executioner
+) -> None:
+    def attempt(strikes_at: int) -> bool:
+        world.s3.told.clear()
+        archive = world.vault.put(strikes_at, [f"slow-{strikes_at}.csv", f"fast-{strikes_at}.csv"])
+        slow = world.post(filename=f"slow-{strikes_at}.csv", retrieval_tier="Bulk")
+        world.drain()
+        fast = world.post(filename=f"fast-{strikes_at}.csv", retrieval_tier="Standard")
+        [command] = commands(world)
+
+        died = executioner.survive(lambda: world.thaw_files(command), strikes_at=strikes_at)
+        world.s3.advance(hours=12.5)
+        assert len(world.s3.completions()) == 1
+        unpack(world, archive)
+        sweep_until_quiet(world)
+
+        assert {state(world, slow), state(world, fast)} == {RequestState.COMPLETED}
+        assert len(thaws_begun(world)) == 1
+        return died
+
+    until_nobody_dies(attempt, at_least=4)
+
+
+def test_a_death_while_a_copy_is_extended_leaves_it_readable_for_long_enough(
+    world: World, executioner: Executioner
+) -> None:
+    def attempt(strikes_at: int) -> bool:
+        archive = world.vault.put(strikes_at, [f"first-{strikes_at}.csv", f"second-{strikes_at}.csv"])
+        world.post(filename=f"first-{strikes_at}.csv", days=3)
+        world.drain()
+        world.s3.advance(hours=60)
+        unpack(world, archive)
+        second = world.post(filename=f"second-{strikes_at}.csv", days=20)
+        [command] = commands(world)
+
+        died = executioner.survive(lambda: world.thaw_files(command), strikes_at=strikes_at)
+        world.s3.advance(days=15)
+        assert world.s3.get_object(Bucket="vault-bucket", Key=f"archives/demo/{archive}.zip")["ContentLength"] > 0
+        unpack(world, archive)
+        sweep_until_quiet(world)
+
+        assert state(world, second) is RequestState.COMPLETED
+        return died
+
+    until_nobody_dies(attempt, at_least=4)
