@@ -107,9 +107,7 @@ def test_a_death_while_a_restore_is_cancelled_costs_time_and_disturbs_nobody(
     until_nobody_dies(attempt, at_least=4)
 
 
-@pytest.mark.parametrize(
-    "wanted", [{"prefix": "in/"}, {"filename": "in/0.csv,in/1.csv"}], ids=lambda wanted: [*wanted][0]
-)
+@pytest.mark.parametrize("wanted", [{"prefix": "in/"}, {"filename": "in/0.csv,in/1.csv"}], ids=["prefix", "names"])
 def test_a_death_while_a_large_request_is_resolved_loses_no_file_and_takes_none_twice(
     monkeypatch: pytest.MonkeyPatch, wanted: dict[str, str]
 ) -> None:
