@@ -66,13 +66,16 @@ class GlaciateApi:
         return self._get(f"/{kind}/{quote(identifier, safe='')}", query)
 
     def whole_status(self, identifier: str) -> Document:
-        """The same with every page of its lists: a request's files, a job's archives and skipped files."""
+        """The same with every page of its lists: a request's parts and files, a job's archives and skipped files."""
         whole = self.status(identifier)
         for listed, token_name, query_name in _LISTS:
             token = whole.get(token_name) if listed in whole else None
             while token:
                 page = self.status(identifier, **{query_name: str(token)})
                 whole[listed] = [*whole[listed], *page.get(listed, [])]
+                if listed == "files" and "parts" in whole:  # the parts of which the page tells: one may be on several
+                    known = {part["archive_id"] for part in whole["parts"]}
+                    whole["parts"] += [part for part in page["parts"] if part["archive_id"] not in known]
                 token = page.get(token_name)
         return {name: value for name, value in whole.items() if name not in {"next_token", "archives_next_token"}}
 

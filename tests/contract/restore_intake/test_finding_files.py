@@ -1,16 +1,19 @@
 """Finding files by key, name and prefix, in requests and in searches, over the index and the catalogs."""
 
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
+import boto3
 import pytest
 from botocore.client import BaseClient
 
 from fakes.restore_world import World
 from fakes.vault import JOB, PROJECT, SEALED_AT, SOURCE
 from glaciate.errors import Problem
-from glaciate.names import ArchiveId, JobId, ProjectName, RequestId, job_of
-from glaciate.parts import WantedFile
+from glaciate.names import ArchiveId, JobId, ProjectName, RequestId, job_of, part_key
+from glaciate.part_documents import PartDocuments
+from glaciate.parts import FileResult, WantedFile
 from glaciate.tables import ArchiveRow, archive_hash_key, archive_range_key
 from restore_intake.domain.queries import FilesQuery, read_query
 
@@ -384,7 +387,26 @@ def test_a_search_takes_names_and_keys_as_a_restore_does(world: World, filename:
 
     answer = search(world, filename=filename)
 
-    assert keys(answer) == ["in/b.csv", "other/b.csv", "in/a.csv"]
+    assert keys(answer) == ["in/a.csv", "in/b.csv", "other/b.csv"]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [{"filename": "z/c.csv,b.csv,in/b.csv,a.csv"}, {"filename": ["z/c.csv", "b.csv", "a.csv"]}, {"name": "b.csv"}],
+)
+def test_a_page_of_what_is_asked_for_by_name_is_sorted_by_key_then_by_bucket(
+    world: World, query: dict[str, str | list[str]]
+) -> None:
+    world.vault.put(0, ["a.csv", "in/b.csv", "z/c.csv"])
+    world.vault.put(1, ["a.csv", "in/b.csv", "y/b.csv"], sealed_at=SEALED_AT + timedelta(days=1))
+    world.vault.put(2, ["a.csv", "in/b.csv"], bucket=OTHER)
+
+    files = search(world, **query)["files"]
+
+    assert len({file["key"] for file in files}) > 1
+    assert [(file["key"], file["bucket"]) for file in files] == sorted((file["key"], file["bucket"]) for file in files)
+    newest_first = sorted(files, key=lambda file: file["archived_at"], reverse=True)
+    assert files == sorted(newest_first, key=lambda file: (file["key"], file["bucket"]))
 
 
 def test_a_name_with_a_comma_is_searched_for_beside_another(world: World) -> None:
@@ -400,6 +422,7 @@ def test_a_search_for_many_names_is_paged_and_complete(world: World) -> None:
 
     while pages == 0 or token:
         answer = search(world, filename="b.csv,in/a.csv,c.csv", limit="2", **({"next_token": token} if token else {}))
+        assert keys(answer) == sorted(keys(answer))
         found += keys(answer)
         token = answer["next_token"]
         pages += 1
@@ -508,17 +531,77 @@ def test_nothing_found_is_an_empty_page(world: World) -> None:
 # How a request stands, file by file, in pages.
 
 
-def test_the_files_of_a_request_come_in_pages_that_miss_none(world: World) -> None:
+def pages_of(world: World, request_id: RequestId, limit: int) -> list[dict[str, Any]]:
+    """Every page of its status."""
+    pages, token = [], None
+    while not pages or token is not None:
+        pages.append(world.describe(request_id, limit=limit, token=token))
+        token = pages[-1]["next_token"]
+        assert len(pages) < 100
+    return pages
+
+
+@dataclass
+class CountedDocuments:
+    """Which parts' documents were read."""
+
+    inner: PartDocuments
+    read: list[ArchiveId] = field(default_factory=list)
+
+    def wanted(self, request_id: RequestId, archive_id: ArchiveId) -> tuple[WantedFile, ...]:
+        self.read.append(archive_id)
+        return self.inner.wanted(request_id, archive_id)
+
+    def results(self, request_id: RequestId, archive_id: ArchiveId) -> tuple[FileResult, ...] | None:
+        self.read.append(archive_id)
+        return self.inner.results(request_id, archive_id)
+
+
+@pytest.mark.parametrize(("limit", "expected"), [(4, 4), (5, 3), (15, 1), (1, 15)])
+def test_the_files_of_a_request_come_in_pages_that_miss_none(world: World, limit: int, expected: int) -> None:
     for number in range(3):
         world.vault.put(number, [f"d/{number}/{file}" for file in range(5)])
     request_id = world.post(prefix="d/")
 
-    found: list[str] = []
-    token, rounds = None, 0
-    while rounds == 0 or token is not None:
-        status = world.describe(request_id, limit=4, token=token)
-        found += [file["key"] for file in status["files"]]
-        token, rounds = status["next_token"], rounds + 1
+    told = pages_of(world, request_id, limit)
 
-    assert rounds == 4
+    found = [file["key"] for page in told for file in page["files"]]
+    assert len(told) == expected
     assert found == [f"d/{number}/{file}" for number in range(3) for file in range(5)]
+
+
+def test_the_parts_of_a_request_come_in_pages_though_their_lists_are_lost(world: World) -> None:
+    archives = [world.vault.put(number, [f"d/{number}/a"]) for number in range(5)]
+    request_id = world.post(prefix="d/")
+    for archive in archives[:4]:
+        boto3.client("s3").delete_object(Bucket="work", Key=part_key(request_id, archive))
+
+    told = pages_of(world, request_id, 2)
+
+    assert [[part["archive_id"] for part in page["parts"]] for page in told] == [
+        archives[:2],
+        archives[2:4],
+        archives[4:],
+    ]
+    assert [[file["key"] for file in page["files"]] for page in told] == [[], [], ["d/4/a"]]
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_a_page_reads_the_documents_of_its_own_parts_alone(
+    world: World, monkeypatch: pytest.MonkeyPatch, lost: bool
+) -> None:
+    archives = [world.vault.put(number, [f"d/{number}/a", f"d/{number}/b"]) for number in range(6)]
+    request_id = world.post(prefix="d/")
+    for archive in archives if lost else ():
+        boto3.client("s3").delete_object(Bucket="work", Key=part_key(request_id, archive))
+    counted = CountedDocuments(world.ledger.documents)
+    describe = replace(world.describe, documents=cast("PartDocuments", counted))
+    monkeypatch.setattr("restore_intake.application.describing.MOST_PARTS_A_PAGE", 3)
+
+    describe(request_id, limit=2, token=None)
+    few = counted.read.copy()
+    page = describe(request_id, limit=1000, token=None)
+
+    assert few == (archives[:2] if lost else archives[:1])
+    assert counted.read[len(few) :] == archives[:3]
+    assert page["next_token"] == f"{archives[3]}:0"

@@ -114,7 +114,10 @@ def test_a_cancelled_request_is_not_fine(glaciate: Glaciate, api: FakeGlaciateHt
 def test_a_large_requests_files_are_paged_only_when_asked_for(glaciate: Glaciate, api: FakeGlaciateHttp) -> None:
     def page(start: int, token: str | None) -> tuple[int, dict[str, object]]:
         files = [{"key": f"k{number}", "state": "RESTORED"} for number in range(start, start + 30)]
-        return request_status("COMPLETED", files=files, next_token=token)
+        parts = [
+            {"archive_id": f"a{number}"} for number in (start, start + 30)
+        ]  # the next page begins within the second
+        return request_status("COMPLETED", files=files, parts=parts, next_token=token)
 
     api.on(f"GET /restore/{REQUEST}", page(0, "t1"))
     few = glaciate("status", REQUEST)
@@ -123,6 +126,7 @@ def test_a_large_requests_files_are_paged_only_when_asked_for(glaciate: Glaciate
 
     assert "30 more files; --all shows them." in few.stdout
     assert [entry["key"] for entry in json.loads(whole.stdout)["files"]] == [f"k{number}" for number in range(90)]
+    assert [part["archive_id"] for part in json.loads(whole.stdout)["parts"]] == ["a0", "a30", "a60", "a90"]
     assert [call.url.params.get("next_token") for call in api.calls] == [None, None, "t1", "t2"]
 
 

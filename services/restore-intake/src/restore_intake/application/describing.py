@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from itertools import islice
-from typing import Any
+from typing import Any, Final
 
 from glaciate.costs import ArchiveToRead, restore_estimate
 from glaciate.errors import conflict, invalid, not_found
@@ -18,6 +18,8 @@ from restore_intake.application.thawing import ARCHIVES_PER_MESSAGE, EndCancelle
 from restore_intake.domain.ordering import Request
 from restore_intake.domain.thawing import known_class, thaw_days
 from restore_intake.ports import Projects, Requests
+
+MOST_PARTS_A_PAGE: Final = 100  # each is one document to read, or two
 
 
 def _require(requests: Requests, request_id: RequestId) -> Request:
@@ -65,7 +67,7 @@ def summary(request: Request) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class DescribeRestore:
-    """How a request stands: as a whole, and part by part and file by file in pages (a page of files touches no more parts)."""
+    """How a request stands: as a whole, and part by part and file by file in pages (a page reads no documents but of its parts)."""
 
     requests: Requests
     documents: PartDocuments
@@ -82,7 +84,10 @@ class DescribeRestore:
         parts = self.requests.parts(request_id)
         archive_id, offset = _read_token(token)
         left = [part for part in parts if part.archive_id >= archive_id]
-        page = list(islice(self._files(left, archive_id, offset), limit + 1))
+        shown = left[: min(limit, MOST_PARTS_A_PAGE)]
+        files, further = self._page(
+            left, shown, limit=limit, skip=offset if shown and shown[0].archive_id == archive_id else 0
+        )
         return {
             **summary(request),
             "retrieval_tier": request.order.tier,
@@ -96,9 +101,9 @@ class DescribeRestore:
             "missing": list(request.missing),
             "parts_recorded": len(parts),
             "parts_ended": sum(part.state.ended for part in parts),
-            "parts": [_describe_part(part) for part in left[:limit]],
-            "files": [file for _place, file in page[:limit]],
-            "next_token": page[limit][0] if len(page) > limit else None,
+            "parts": [_describe_part(part) for part in shown],
+            "files": files,
+            "next_token": further,
         }
 
     def came_to_nothing(self, request_id: RequestId) -> bool:
@@ -106,12 +111,24 @@ class DescribeRestore:
         request = self.requests.get(request_id)
         return request is not None and request.state in {RequestState.CANCELLED, RequestState.FAILED}
 
-    def _files(self, parts: list[Part], archive_id: str, offset: int) -> Iterator[tuple[str, dict[str, Any]]]:
-        for part in parts:
-            start = offset if part.archive_id == archive_id else 0
-            for number, file in enumerate(self._files_of(part)):
-                if number >= start:
-                    yield f"{part.archive_id}:{number}", file
+    def _page(
+        self, left: list[Part], shown: list[Part], *, limit: int, skip: int
+    ) -> tuple[list[dict[str, Any]], str | None]:
+        """The files of the parts shown, as far as they fit, and where to go on; of no other part a document is read.
+
+        A part counts though it has no file to tell of, so that every part comes on some page.
+        """
+        files: list[dict[str, Any]] = []
+        for part in shown:
+            if len(files) == limit:
+                return files, _place(part, 0)
+            of_part = list(islice(self._files_of(part), skip, None))
+            room = limit - len(files)
+            files += of_part[:room]
+            if len(of_part) > room:
+                return files, _place(part, skip + room)
+            skip = 0
+        return files, _place(left[len(shown)], 0) if len(left) > len(shown) else None
 
     def _files_of(self, part: Part) -> Iterator[dict[str, Any]]:
         results = self._results(part) if part.state.ended else None
@@ -187,6 +204,10 @@ def _describe_part(part: Part) -> Mapping[str, Any]:
             "reason",
         )
     }
+
+
+def _place(part: Part, offset: int) -> str:
+    return f"{part.archive_id}:{offset}"
 
 
 def _read_token(token: str | None) -> tuple[str, int]:

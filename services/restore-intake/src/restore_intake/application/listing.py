@@ -49,7 +49,8 @@ class ListFiles:
     now: Clock
 
     def __call__(self, query: FilesQuery) -> dict[str, Any]:
-        """A page of versions, in order of their keys, the newest version of a key first.
+        """A page of versions, the newest version of a file first: of files asked for by name each page is in order of keys, then of
+        buckets; all others come bucket after bucket, each in order of its keys over all pages.
 
         Raises:
             Problem: 404 no such project; 403 a bucket that is not the project's; 400 a token that is none of ours;
@@ -73,8 +74,11 @@ class ListFiles:
         return self._by_prefix(scope, query)
 
     def _by_filenames(self, scope: "_Scope", query: FilesQuery) -> "_Page":
-        """Name after name, as they were given: with a slash a key, else a bare name. A page asks for so many names at the most."""
-        names = query.filename or ()
+        """The names in order: with a slash a key, else a bare name. A page asks for so many of them at the most, and is then sorted."""
+        entries, further = self._of_names(scope, query, sorted(query.filename or ()))
+        return _by_keys(entries), further
+
+    def _of_names(self, scope: "_Scope", query: FilesQuery, names: list[str]) -> "_Page":
         first, token = query.name_and_token()
         entries: list[Entry] = []
         for number in range(first, len(names)):
@@ -96,7 +100,7 @@ class ListFiles:
 
     def _by_name(self, scope: "_Scope", name: str, *, limit: int, token: str | None) -> "_Page":
         found, further = self.index.named_page(scope.project, name, limit=limit, token=token)
-        return _in_order(Entry(version) for version in found if version.bucket in scope.buckets), further
+        return _by_keys(Entry(version) for version in found if version.bucket in scope.buckets), further
 
     def _by_prefix(self, scope: "_Scope", query: FilesQuery) -> "_Page":
         """Reads catalogs in order of their first keys; a key is listed once no archive that may hold it is unread."""
@@ -163,8 +167,15 @@ def _describe_archive(
 
 
 def _in_order(entries: Iterable[Entry]) -> list[Entry]:
-    newest_first = sorted(entries, key=lambda entry: entry.version.age, reverse=True)
-    return sorted(newest_first, key=lambda entry: (entry.version.bucket, entry.version.key))
+    return sorted(_newest_first(entries), key=lambda entry: (entry.version.bucket, entry.version.key))
+
+
+def _by_keys(entries: Iterable[Entry]) -> list[Entry]:
+    return sorted(_newest_first(entries), key=lambda entry: (entry.version.key, entry.version.bucket))
+
+
+def _newest_first(entries: Iterable[Entry]) -> list[Entry]:
+    return sorted(entries, key=lambda entry: entry.version.age, reverse=True)
 
 
 def _whole_page(entries: list[Entry], limit: int) -> tuple[list[Entry], str | None] | None:
