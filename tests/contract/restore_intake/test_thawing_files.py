@@ -15,7 +15,9 @@ from glaciate.events import ArchiveReadable, Outcome, RestoreAccepted, RestoreCo
 from glaciate.messages import COMMANDS, ThawFiles
 from glaciate.names import ArchiveId, RequestId, part_key
 from glaciate.parts import FileResult
+from glaciate.requests import Tier
 from glaciate.restores import PartState, RequestState
+from restore_intake.domain.thawing import Thaw
 
 
 def part_state(world: World, request_id: RequestId, archive: ArchiveId) -> PartState:
@@ -142,6 +144,45 @@ def test_a_thaw_that_somebody_else_began_is_joined_with_the_slowest_time_expecte
     part = world.ledger.part(request_id, archive)
     assert part is not None
     assert (part.state, part.expected_by) == (PartState.THAWING, START + timedelta(hours=48))
+
+
+def test_a_thaw_that_runs_long_after_our_own_is_not_taken_for_our_own(world: World) -> None:
+    archive = world.vault.put(0, ["a.csv", "b.csv"])
+    world.post(filename="a.csv", retrieval_tier="Bulk")
+    world.drain()
+    world.s3.advance(days=20)  # our copy has lapsed
+    request = {"Days": 3, "GlacierJobParameters": {"Tier": "Bulk"}}
+    world.s3.restore_object(Bucket=VAULT, Key=f"archives/demo/{archive}.zip", RestoreRequest=request)
+
+    later = world.post(filename="b.csv", retrieval_tier="Standard")
+    world.drain()
+
+    part = world.ledger.part(later, archive)
+    assert part is not None
+    assert (part.state, part.expected_by) == (PartState.THAWING, world.s3.now + timedelta(hours=48))
+    assert asked_to_thaw(world) == 2  # ours, and the other's: what days that one has is not known, so it is not sped up
+
+
+def test_a_thaw_that_is_late_is_expected_at_a_time_to_come_and_looked_at_soon(world: World) -> None:
+    archive = world.vault.put(0, ["a.csv"])
+    key = f"archives/demo/{archive}.zip"
+    slow = {"Days": 30, "GlacierJobParameters": {"Tier": "Bulk"}}
+    world.s3.restore_object(Bucket=VAULT, Key=key, RestoreRequest=slow)
+    request_id = world.post(filename="a.csv")
+    ours = Thaw(Tier.STANDARD, 30, START + timedelta(hours=12))
+    world.requests.note_thaw(archive, ours)  # as far as we know S3 needs 12 h; it will take 48
+    world.drain()
+
+    world.s3.advance(hours=13)
+    world.sweep(at_most=100)
+
+    part = world.ledger.part(request_id, archive)
+    assert part is not None
+    assert part.expected_by == world.s3.now + timedelta(minutes=30)  # the next look, and the sweeper's round
+    world.s3.advance(minutes=15)
+    heads = world.s3.asked.count(("HeadObject", key))
+    world.sweep(at_most=100)
+    assert world.s3.asked.count(("HeadObject", key)) == heads + 1
 
 
 def test_a_warm_archive_is_announced_without_asking_s3_to_thaw(world: World) -> None:

@@ -14,6 +14,7 @@ from restore_intake.domain.thawing import (
     available_tier,
     copy_of,
     expected_by,
+    may_be_running,
     next_step,
     read_restore_header,
     slowest,
@@ -112,6 +113,16 @@ def test_the_expected_time_comes_from_tier_and_class() -> None:
     assert expected_by("DEEP_ARCHIVE", tier=Tier.BULK, asked_at=NOW) == NOW + timedelta(hours=48)
     assert expected_by("GLACIER", tier=Tier.STANDARD, asked_at=NOW) == NOW + timedelta(hours=5)
     assert expected_by("STANDARD", tier=Tier.STANDARD, asked_at=NOW) == NOW
+
+
+def test_a_thaw_of_ours_is_the_one_that_runs_until_its_copy_may_have_lapsed() -> None:
+    asked_now = Thaw(Tier.BULK, 5, expected_by("DEEP_ARCHIVE", tier=Tier.BULK, asked_at=NOW))
+
+    runs = [
+        may_be_running(asked_now, "DEEP_ARCHIVE", now=NOW + timedelta(days=days)) for days in (0, 2.5, 4.999, 5, 20)
+    ]
+
+    assert runs == [True, True, True, False, False]
 
 
 def test_somebody_elses_thaw_is_taken_for_the_slowest() -> None:

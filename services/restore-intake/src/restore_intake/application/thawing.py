@@ -28,6 +28,7 @@ from restore_intake.domain.thawing import (
     Thaw,
     available_tier,
     expected_by,
+    may_be_running,
     next_step,
     slowest,
 )
@@ -178,7 +179,7 @@ class ThawPart:
 
     def _thaw(self, part: Part, request: Request) -> None:
         head = self.vault.head(part.vault_bucket, part.vault_key)
-        running = self.requests.last_thaw(part.archive_id) if head and head.ongoing else None
+        running = self._running(part, head) if head and head.ongoing else None
         tier = available_tier(head, request.order.tier)
         step = next_step(head, now=self.now(), tier=tier, days=request.order.days, running=running)
         logger().info(
@@ -210,16 +211,26 @@ class ThawPart:
             case Answer.READABLE:
                 self._announce(part, request, readable_until=step.readable_until)
             case Answer.RUNNING:
-                self._join(part, head, running or self.requests.last_thaw(part.archive_id))
+                self._join(part, head, running or self._running(part, head))
             case Answer.GONE:
                 self._give_up(part)
 
-    def _join(self, part: Part, head: ArchiveHead | None, running: Thaw | None) -> None:
-        now = self.now()
+    def _running(self, part: Part, head: ArchiveHead | None) -> Thaw | None:
+        """The thaw that is on its way, if it is one that we asked for."""
+        last = self.requests.last_thaw(part.archive_id)
         storage_class = head.storage_class if head else part.storage_class
-        by = running.expected_by if running else expected_by(storage_class, tier=slowest(storage_class), asked_at=now)
+        return last if last is not None and may_be_running(last, storage_class, now=self.now()) else None
+
+    def _join(self, part: Part, head: ArchiveHead | None, running: Thaw | None) -> None:
+        """Waits for a thaw; for one whose tier nobody knows as long as the slowest takes, and for one that is late from look to look."""
+        now = self.now()
+        asked_at = part.asked_at or now
+        storage_class = head.storage_class if head else part.storage_class
+        longest = expected_by(storage_class, tier=slowest(storage_class), asked_at=asked_at)
+        by = running.expected_by if running else longest
         look_at = max(by, now) + self.look_after
-        self.requests.thawing(part, asked_at=part.asked_at or now, expected_by=by, look_at=look_at)
+        by = by if by > now else look_at + self.sweep_every
+        self.requests.thawing(part, asked_at=asked_at, expected_by=by, look_at=look_at)
 
     def _announce_renewed(self, part: Part, request: Request) -> None:
         """S3's answer does not say the new period's end, so it is asked: what was seen before holds no more."""

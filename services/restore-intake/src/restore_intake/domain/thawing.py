@@ -158,8 +158,21 @@ def next_step(head: ArchiveHead | None, *, now: datetime, tier: Tier, days: int,
 
 def expected_by(storage_class: str, *, tier: Tier, asked_at: datetime) -> datetime:
     """By when S3 has thawed what was asked for at that moment."""
+    return asked_at + _time_of(storage_class, tier)
+
+
+def may_be_running(thaw: Thaw, storage_class: str, *, now: datetime) -> bool:
+    """Whether a thaw that we asked for can be the one that S3 says is on its way now.
+
+    No other begins before the copy of this one has lapsed, and that is at the earliest its days after the asking: S3 counts them from
+    there (S3 User Guide).
+    """
+    return now < thaw.expected_by - _time_of(storage_class, thaw.tier) + timedelta(days=thaw.days)
+
+
+def _time_of(storage_class: str, tier: Tier) -> timedelta:
     known = known_class(storage_class)
-    return asked_at + timedelta(hours=tiers_of(known).get(tier, 0.0) if known else 0.0)
+    return timedelta(hours=tiers_of(known).get(tier, 0.0) if known else 0.0)
 
 
 def slowest(storage_class: str) -> Tier:
