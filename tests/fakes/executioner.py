@@ -19,6 +19,7 @@ class Killed(BaseException):
 class Executioner:
     """Kills before one call, counted from when it was armed."""
 
+    who: str
     strikes_at: int | None = None
     calls: int = 0
 
@@ -31,7 +32,7 @@ class Executioner:
         self.calls += 1
         if self.strikes_at is not None and self.calls > self.strikes_at:
             self.strikes_at = None
-            tried("at a call of the restore intake")
+            tried(f"at a call of {self.who}")
             raise Killed
 
     def survive(self, step: Callable[[], Any], *, strikes_at: int | None) -> bool:
@@ -49,7 +50,14 @@ class Executioner:
 
 def executioner_of(world: World, monkeypatch: pytest.MonkeyPatch) -> Executioner:
     """One that stands before every call that this world makes."""
-    executioner = Executioner()
+    executioner = before_boto3("the restore intake", monkeypatch)
+    world.s3.before_call = executioner.before_call
+    return executioner
+
+
+def before_boto3(who: str, monkeypatch: pytest.MonkeyPatch) -> Executioner:
+    """One that stands before every call of boto3's."""
+    executioner = Executioner(who)
     make_call = BaseClient._make_api_call  # type: ignore[attr-defined]
 
     def call(client: Any, operation: str, arguments: Any) -> Any:
@@ -57,5 +65,4 @@ def executioner_of(world: World, monkeypatch: pytest.MonkeyPatch) -> Executioner
         return make_call(client, operation, arguments)
 
     monkeypatch.setattr(BaseClient, "_make_api_call", call)
-    world.s3.before_call = executioner.before_call
     return executioner

@@ -2,20 +2,26 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
 from moto import mock_aws
 
+from fakes.executioner import Killed, before_boto3
 from fakes.lambda_context import FakeLambdaContext
 from fakes.told_events import job_ended, restore_accepted, restore_ended
 from glaciate import aws
 from glaciate.contracts import Event
+from glaciate.errors import Busy
 from glaciate.events import Outcome
+from glaciate.names import JobId
 from glaciate.tables import ToldRow, bind
 from notifier import bootstrap, handler
+from notifier.adapters import TELLING, DynamoTold
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -114,3 +120,30 @@ def test_what_cannot_be_told_or_understood_hinders_nothing_behind_it(stack: Stac
     assert [failure["itemIdentifier"] for failure in answer["batchItemFailures"]] == ["1", "2"]
     assert stack.dead() == ["nonsense"]
     assert stack.mails() == ["Archived: demo s3://source-bucket/logs/2026/"]
+
+
+def test_a_death_before_any_call_costs_time_and_no_message(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The message comes back when it is hidden no longer, which is later than the claim of the one who died runs out."""
+    executioner = before_boto3("the notifier", monkeypatch)
+    now = datetime(2026, 7, 1, tzinfo=UTC)
+    tell = replace(bootstrap.tell_people(), told=DynamoTold(lambda: now))
+    deaths, died = 0, True
+    while died:
+        event = job_ended(topic_arn=stack.topic_arn, job_id=JobId(f"01aaaaa0{deaths:04}"))
+        executioner.arm(deaths)
+        try:
+            tell(event)
+            died = False
+        except Killed:
+            executioner.arm(None)
+            with suppress(Busy):  # a copy of the event that comes at once: it waits, or finds nothing claimed
+                tell(event)
+            now += 2 * TELLING
+            tell(event)
+        executioner.arm(None)
+        assert 1 <= len(stack.mails()) <= (2 if died else 1)  # twice where it died between telling and noting
+        tell(event)
+        assert stack.mails() == []
+        deaths += died
+
+    assert deaths >= 3
