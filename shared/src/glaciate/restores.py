@@ -40,6 +40,10 @@ from glaciate.tables import (
 )
 from glaciate.told_lists import LISTS_BYTES, size_as_json, that_fit
 
+CANCELLED_HALF_WAY: Final = (
+    "cancelled while it was being unpacked: files that had been written by then stay where they are (in the restore bucket: until they "
+    "expire), and are not counted as restored"
+)
 TOLD_BEFORE_EXPIRY: Final = timedelta(days=1)
 _MAX_UPDATES: Final = 100  # DynamoDB's limit of a transaction
 _ATTEMPTS: Final = 6
@@ -127,12 +131,17 @@ def read_part(row: PartRow) -> Part:
         asked_at=row.asked_at,
         expected_by=row.expected_by,
         readable_until=row.readable_until,
-        reason=row.reason,
+        reason=CANCELLED_HALF_WAY if _was_cancelled_half_way(row) else row.reason,
         wanted_bytes=int(row.wanted_bytes or 0),
         available_until=row.available_until,
         paid_tier=row.paid_tier,
         paid_bytes=int(row.paid_bytes or 0),
     )
+
+
+def _was_cancelled_half_way(row: PartRow) -> bool:
+    """Whether files of a cancelled part may be there. Known of every one: a worker notes that it begins before it writes anything."""
+    return row.state == PartState.CANCELLED and bool(row.begun)
 
 
 def _now() -> datetime:
@@ -173,7 +182,11 @@ class RestoreLedger:
         if request is None:
             return None
         it_has_not_ended = PartRow.state.is_in(*LIVE_PART)
-        moves: list[Action] = [PartRow.state.set(PartState.UNPACKING), PartRow.reason.remove()]
+        moves: list[Action] = [
+            PartRow.state.set(PartState.UNPACKING),
+            PartRow.begun.set(True),
+            PartRow.reason.remove(),
+        ]
         if readable_until is not None:
             moves.append(PartRow.readable_until.set(readable_until))
         if (
@@ -233,7 +246,8 @@ class RestoreLedger:
     ) -> bool:
         """Ends a part and counts it on its request, in one transaction. False where it had ended already: nothing changed.
 
-        Whoever calls then calls `settle`, which closes the request after its last part.
+        The first end is the only one: what a worker makes of a part that was cancelled meanwhile is not counted, and is told of by
+        nobody but the part's reason. Whoever calls then calls `settle`, which closes the request after its last part.
 
         Raises:
             ValueError: `state` is not one that ends a part.
@@ -292,8 +306,9 @@ class RestoreLedger:
             return None
         if not RequestState(row.state).ended:
             self._close(row)
-        elif row.available_until is None and int(row.restored):  # cancelled, after something had come
-            self._say_first_expiry(row)
+            row = RequestRow.get(request_id, REQUEST_ITEM, consistent_read=True)
+        if row.state == RequestState.CANCELLED:  # it may have been while it was being closed
+            self._say_what_came_before_the_cancel(row)
         row = RequestRow.get(request_id, REQUEST_ITEM, consistent_read=True)
         return None if row.announced else self._completed(row)
 
@@ -358,15 +373,33 @@ class RestoreLedger:
 
         self.transact(close)
 
-    def _say_first_expiry(self, row: RequestRow) -> None:
-        available_until = self._first_expiry(RequestId(row.id))
+    def _say_what_came_before_the_cancel(self, row: RequestRow) -> None:
+        """Until when the files stay that were restored, and of how many nobody counts how far their worker came."""
+        moves: list[Action] = []
+        available_until = self._first_expiry(RequestId(row.id)) if int(row.restored) else None
         if available_until is not None:
-            row.update([RequestRow.available_until.set(available_until)])
+            moves.append(RequestRow.available_until.set(available_until))
+        if half_way := self._files_half_way(RequestId(row.id)):
+            moves.append(RequestRow.reason.set(f"{half_way} of its files: {CANCELLED_HALF_WAY}"))
+        if moves:
+            row.update(moves)
+
+    def _files_half_way(self, request_id: RequestId) -> int:
+        it_was_begun = PartRow.begun == True  # noqa: E712 - PynamoDB's way to say it
+        rows = PartRow.query(
+            request_id, PartRow.item.startswith(PART_PREFIX), filter_condition=it_was_begun, consistent_read=True
+        )
+        return sum(int(row.files) for row in rows if _was_cancelled_half_way(row))
 
     def _first_expiry(self, request_id: RequestId) -> datetime | None:
         """When the first of a request's restored files expires; None where they do not."""
         it_restored_something = PartRow.restored > 0
-        rows = PartRow.query(request_id, PartRow.item.startswith(PART_PREFIX), filter_condition=it_restored_something)
+        rows = PartRow.query(
+            request_id,
+            PartRow.item.startswith(PART_PREFIX),
+            filter_condition=it_restored_something,
+            consistent_read=True,  # the last part has ended just now
+        )
         return min((row.available_until for row in rows if row.available_until is not None), default=None)
 
     def _keep_until(self, row: RequestRow, moment: datetime) -> None:

@@ -290,6 +290,7 @@ class PartRow(_JobsTable):
     expected_by = UTCDateTimeAttribute(null=True)
     readable_until = UTCDateTimeAttribute(null=True)
     available_until = UTCDateTimeAttribute(null=True)  # when the files expire that were written since it was last begun
+    begun = BooleanAttribute(null=True)  # a worker may have written files of it
     reason = UnicodeAttribute(null=True)
 
 

@@ -13,7 +13,7 @@ from glaciate.outbox import CommandQueue
 from glaciate.part_documents import DocumentLost, PartDocuments
 from glaciate.parts import FileResult, WantedFile
 from glaciate.requests import StorageClass, Tier
-from glaciate.restores import Part, RequestState
+from glaciate.restores import Part, PartState, RequestState
 from restore_intake.application.thawing import ARCHIVES_PER_MESSAGE, EndCancelled
 from restore_intake.domain.ordering import Request
 from restore_intake.domain.thawing import known_class, thaw_days
@@ -131,7 +131,7 @@ class DescribeRestore:
         return files, _place(left[len(shown)], 0) if len(left) > len(shown) else None
 
     def _files_of(self, part: Part) -> Iterator[dict[str, Any]]:
-        results = self._results(part) if part.state.ended else None
+        results = self._results(part) if part.state.ended and part.state is not PartState.CANCELLED else None
         if results is not None:
             for result in results:
                 restored = result.state == "RESTORED"
@@ -145,7 +145,8 @@ class DescribeRestore:
                 )
             return
         for file in self._wanted(part):
-            yield _describe_file(file.key, file.size, part.state, expected_by=part.expected_by, reason=part.reason)
+            expected_by = None if part.state.ended else part.expected_by
+            yield _describe_file(file.key, file.size, part.state, expected_by=expected_by, reason=part.reason)
 
     def _wanted(self, part: Part) -> tuple[WantedFile, ...]:
         """What a part wants; where the list is lost, as that of a request which ended long ago, its counts are what is left to tell."""
@@ -240,7 +241,10 @@ class ListRestores:
 
 @dataclass(frozen=True, slots=True)
 class CancelRestore:
-    """Gives up what has not ended. What is restored stays; others that wait for the same archives are not touched."""
+    """Gives up what has not ended. What is restored stays; others that wait for the same archives are not touched.
+
+    A part that is being unpacked ends here and now, with nothing counted, whatever its worker writes from then on: its reason says so.
+    """
 
     requests: Requests
     end_cancelled: EndCancelled

@@ -137,9 +137,11 @@ class UnpackArchive:
             reason=failures[0].reason if failures else None,
             readable_until=fact.readable_until,
         )
-        if ended:
-            count("FilesRestored", restored)
-            count("FilesNotRestored", len(failures))
+        if not ended:  # cancelled meanwhile, or by an earlier delivery: that end stands
+            logger().info("part had ended before", extra={"request_id": request_id, "archive_id": archive_id})
+            return
+        count("FilesRestored", restored)
+        count("FilesNotRestored", len(failures))
         logger().info(
             "part ended", extra={"request_id": request_id, "archive_id": archive_id, "restored": restored, "failed": len(failures)}
         )  # fmt: skip
