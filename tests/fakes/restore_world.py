@@ -171,7 +171,7 @@ def restore_world(cloud: AbstractContextManager[object] | None = None) -> Iterat
         projects = FixedProjects()
         deletions = DynamoDeletions(DynamoHolds())
         quote = QuoteRestore(
-            projects, find, vault, deletions, s3.clock, "us-east-1", "123456789012", TOPIC, RESTORED_DAYS
+            projects, find, vault, requests, deletions, s3.clock, "us-east-1", "123456789012", TOPIC, RESTORED_DAYS
         )
         close = CloseRequest(ledger, bus)
         end_cancelled = EndCancelled(requests, ledger, close)

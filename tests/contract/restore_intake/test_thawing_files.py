@@ -15,7 +15,7 @@ from glaciate.events import ArchiveReadable, Outcome, RestoreAccepted, RestoreCo
 from glaciate.messages import COMMANDS, ThawFiles
 from glaciate.names import ArchiveId, RequestId, part_key
 from glaciate.parts import FileResult
-from glaciate.requests import Tier
+from glaciate.requests import RestoreRequest, Tier
 from glaciate.restores import PartState, RequestState
 from restore_intake.domain.thawing import Thaw
 
@@ -144,6 +144,72 @@ def test_a_thaw_that_somebody_else_began_is_joined_with_the_slowest_time_expecte
     part = world.ledger.part(request_id, archive)
     assert part is not None
     assert (part.state, part.expected_by) == (PartState.THAWING, START + timedelta(hours=48))
+
+
+@pytest.mark.parametrize(
+    ("tier", "ready_at"),
+    [
+        ("Standard", START + timedelta(hours=12)),  # ours, and noted
+        (None, START + timedelta(hours=11 + 48)),  # another's, by a tier that nobody knows
+    ],
+)
+def test_the_call_the_message_and_the_status_tell_when_a_thaw_that_runs_will_be_ready(
+    world: World, tier: str | None, ready_at: datetime
+) -> None:
+    archive = world.vault.put(0, ["a.csv", "b.csv"])
+    if tier is None:
+        thaw = {"Days": 3, "GlacierJobParameters": {"Tier": "Bulk"}}
+        world.s3.restore_object(Bucket=VAULT, Key=f"archives/demo/{archive}.zip", RestoreRequest=thaw)
+    else:
+        world.post(filename="a.csv", retrieval_tier=tier)
+        world.drain()
+    world.s3.advance(hours=11)
+    world.told()
+
+    quoted = world.quote.dry_run(RestoreRequest(project_name="demo", filename="b.csv"))
+    joined = world.post(filename="b.csv")
+    promised = world.describe(joined, limit=10, token=None)["expected_by"]
+    world.drain()
+
+    [accepted] = world.told()
+    assert isinstance(accepted, RestoreAccepted)
+    status = world.describe(joined, limit=10, token=None)
+    said = [quoted["expected_by"], promised, accepted.expected_by, status["expected_by"]]
+    assert said == [ready_at] * 4
+    assert quoted["estimate"]["hours"] == (ready_at - world.s3.now) / timedelta(hours=1)
+    assert [part["expected_by"] for part in status["parts"]] == [ready_at]
+
+
+def test_a_request_is_expected_when_the_last_of_its_parts_is_and_sooner_as_that_is(world: World) -> None:
+    world.vault.put(0, ["a.csv"], storage_class="GLACIER")
+    world.vault.put(1, ["b.csv"], storage_class="GLACIER_IR")
+    world.s3.expedited_capacity = False
+    request_id = world.post(filename="a.csv,b.csv", retrieval_tier="Expedited")
+    world.drain()
+    waiting = world.describe(request_id, limit=10, token=None)["expected_by"]
+    world.s3.expedited_capacity = True
+    world.s3.advance(minutes=5)
+
+    world.sweep(at_most=100)
+
+    assert waiting == START + timedelta(minutes=5 + 15 + 6)
+    status = world.describe(request_id, limit=10, token=None)
+    request = world.requests.get(request_id)
+    assert request is not None
+    assert [status["expected_by"], request.expected_by] == [START + timedelta(minutes=5 + 6)] * 2
+
+
+def test_the_status_expects_no_part_that_has_ended_early(world: World) -> None:
+    early = world.vault.put(0, ["a.csv"])
+    world.vault.put(1, ["b.csv"], storage_class="GLACIER")
+    request_id = world.post(filename="a.csv,b.csv")
+    world.drain()
+    before = world.describe(request_id, limit=10, token=None)["expected_by"]
+
+    unpack(world, request_id, early)
+
+    assert before == START + timedelta(hours=12)
+    assert world.describe(request_id, limit=10, token=None)["expected_by"] == START + timedelta(hours=5)
 
 
 def test_a_thaw_that_runs_long_after_our_own_is_not_taken_for_our_own(world: World) -> None:

@@ -102,6 +102,7 @@ def quote_restore() -> QuoteRestore:
         _projects(),
         _find(here),
         S3Vault(aws.s3()),
+        _requests(here),
         DynamoDeletions(DynamoHolds()),
         utc_now,
         here.aws_region,

@@ -101,6 +101,13 @@ class Vault(Protocol):
         """
 
 
+class Thaws(Protocol):
+    """What we asked S3 for."""
+
+    def last_thaw(self, archive_id: ArchiveId) -> Thaw | None:
+        """The last thaw of an archive that we asked for."""
+
+
 class Deletions(Protocol):
     """What archive jobs will still do to their sources."""
 
@@ -161,6 +168,9 @@ class Requests(Protocol):
 
     def readable(self, part: Part, *, since: datetime, look_at: datetime) -> None:
         """Says that a part's archive can be read and waits for a worker, unless it has moved on; and when to look at it."""
+
+    def expects(self, request_id: RequestId) -> None:
+        """Says by when the last of a request's parts is expected, as the parts say now."""
 
     def paid(self, part: Part, *, tier: Tier, size_bytes: int) -> None:
         """Keeps that this part's asking began a thaw, which is what is paid for."""

@@ -34,7 +34,7 @@ from glaciate.tables import (
     thaw_key,
     waiting_key,
 )
-from restore_intake.domain.ordering import PlannedPart, Request, RestoreOrder
+from restore_intake.domain.ordering import PlannedPart, Request, RestoreOrder, last_expected
 from restore_intake.domain.thawing import Thaw
 from restore_intake.ports import RequestPage, Waiter
 
@@ -174,6 +174,18 @@ class DynamoRequests:
         """Says that a part's archive can be read and waits for a worker, unless it has moved on."""
         moves: list[Action] = [PartRow.reason.remove(), PartRow.expected_by.set(since)]
         self._say(part, moves, PartRow.state.is_in(PartState.PENDING, PartState.THAWING), look_at=look_at)
+
+    def expects(self, request_id: RequestId) -> None:
+        """Says by when the last of a request's parts is expected, as the parts say now: that may be sooner than was said before."""
+        request = self.get(request_id)
+        if request is None or not request.resolved:
+            return
+        by = last_expected(self.parts(request_id), request.expected_by)
+        if by is None or by == request.expected_by:
+            return
+        it_goes_on = RequestRow.state.is_in(*LIVE_REQUEST)
+        row = RequestRow(request_id, REQUEST_ITEM)
+        conditionally(lambda: row.update([RequestRow.expected_by.set(by)], condition=it_goes_on))
 
     def _say(self, part: Part, moves: list[Action], condition: Condition, *, look_at: datetime) -> None:
         row = PartRow(part.request_id, part_item(part.archive_id))

@@ -1,6 +1,6 @@
 """Accepting a restore: check, find, quote, record, and let the thaw queue do the rest."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from typing import Any, Final, NoReturn
@@ -18,8 +18,8 @@ from glaciate.telemetry import count, logger
 from restore_intake.application.finding import FindWanted, Found
 from restore_intake.domain.finding import ArchiveRange, collisions, wanted_by_archive
 from restore_intake.domain.ordering import PlannedPart, Request, RestoreOrder, order
-from restore_intake.domain.thawing import ArchiveHead, known_class, thaw_days
-from restore_intake.ports import Clock, Deletions, Projects, Requests, Vault
+from restore_intake.domain.thawing import ArchiveHead, available_tier, known_class, ready_by, thaw_days
+from restore_intake.ports import Clock, Deletions, Projects, Requests, Thaws, Vault
 
 MOST_ARCHIVES_READ: Final = 20  # of a prefix, while the caller waits
 MOST_MEMBERS_READ: Final = 100_000
@@ -54,6 +54,7 @@ class QuoteRestore:
     projects: Projects
     find: FindWanted
     vault: Vault
+    thaws: Thaws
     deletions: Deletions
     now: Clock
     region: str
@@ -130,12 +131,14 @@ class QuoteRestore:
                 f"{len(same)} files would land on one another in the restore bucket: give bucket_name to say which"
             )
             raise conflict("SameDestination", message, {"collisions": [asdict(entry) for entry in same[:20]]})
-        archives = self._archives(wanted, found)
+        heads = self._heads(found)
+        archives = self._archives(wanted, found, heads)
         _refuse_unknown_tier(wanted, {archive.storage_class for archive in archives})
         if wanted.to_original:
             wanted = wanted.model_copy(update={"buckets": tuple(sorted({file.bucket for file in found.versions}))})
             self._refuse_deleted_again(file.archive_id for file in found.versions)
-        return Quote(wanted, topic, found, self._estimate(wanted, archives), found.missing)
+        estimate = replace(self._estimate(wanted, archives), hours=self._hours(wanted, heads))
+        return Quote(wanted, topic, found, estimate, found.missing)
 
     def _estimate(self, wanted: RestoreOrder, archives: tuple[ArchiveToRead, ...]) -> RestoreEstimate:
         days = thaw_days(wanted.days)
@@ -179,17 +182,40 @@ class QuoteRestore:
             ]
             raise conflict("DeletedAgain", message, {"deletions": details})
 
-    def _archives(self, wanted: RestoreOrder, found: Found) -> tuple[ArchiveToRead, ...]:
-        parts = wanted_by_archive(found.versions, wanted.want)
+    def _heads(self, found: Found) -> dict[ArchiveId, ArchiveHead]:
+        """What S3 says of the archives concerned, but for those that are gone."""
         places = {
-            archive_id: (found.headers[archive_id].vault_bucket, found.headers[archive_id].vault_key)
-            for archive_id in parts
+            version.archive_id: (
+                found.headers[version.archive_id].vault_bucket,
+                found.headers[version.archive_id].vault_key,
+            )
+            for version in found.versions
         }
         heads = self.vault.heads(places.values())
+        return {archive_id: head for archive_id, place in places.items() if (head := heads[place]) is not None}
+
+    def _hours(self, wanted: RestoreOrder, heads: Mapping[ArchiveId, ArchiveHead]) -> float:
+        """Until the last of the archives can be read; one that thaws already is ready when that thaw is."""
+        now = self.now()
+        ready = [
+            ready_by(
+                head,
+                now=now,
+                tier=available_tier(head, wanted.tier),
+                days=wanted.days,
+                last=self.thaws.last_thaw(archive_id) if head.ongoing else None,
+            )
+            for archive_id, head in heads.items()
+        ]
+        return (max(ready, default=now) - now) / timedelta(hours=1)
+
+    def _archives(
+        self, wanted: RestoreOrder, found: Found, heads: Mapping[ArchiveId, ArchiveHead]
+    ) -> tuple[ArchiveToRead, ...]:
         return tuple(
-            _to_read(head, len(files), sum(file.size for file in files))
-            for archive_id, files in parts.items()
-            if (head := heads[places[archive_id]]) is not None
+            _to_read(heads[archive_id], len(files), sum(file.size for file in files))
+            for archive_id, files in wanted_by_archive(found.versions, wanted.want).items()
+            if archive_id in heads
         )
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from itertools import islice
 from typing import Any, Final
 
@@ -15,7 +16,7 @@ from glaciate.parts import FileResult, WantedFile
 from glaciate.requests import StorageClass, Tier
 from glaciate.restores import Part, PartState, RequestState
 from restore_intake.application.thawing import ARCHIVES_PER_MESSAGE, EndCancelled
-from restore_intake.domain.ordering import Request
+from restore_intake.domain.ordering import Request, last_expected
 from restore_intake.domain.thawing import known_class, thaw_days
 from restore_intake.ports import Projects, Requests
 
@@ -90,6 +91,7 @@ class DescribeRestore:
         )
         return {
             **summary(request),
+            "expected_by": _expected_by(request, parts),
             "retrieval_tier": request.order.tier,
             "days": request.order.days,
             "to": "original" if request.order.to_original else "restore_bucket",
@@ -161,6 +163,11 @@ class DescribeRestore:
             return self.documents.results(part.request_id, part.archive_id)
         except DocumentLost:
             return ()
+
+
+def _expected_by(request: Request, parts: tuple[Part, ...]) -> datetime | None:
+    goes_on = request.resolved and not request.state.ended
+    return last_expected(parts, request.expected_by) if goes_on else request.expected_by
 
 
 def _cost(request: Request, parts: tuple[Part, ...], restored_days: int | None) -> dict[str, Any]:

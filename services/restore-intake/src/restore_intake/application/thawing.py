@@ -322,8 +322,10 @@ class ThawFilesOfRequest:
         parts = self.requests.parts(request.request_id, after=command.after_archive, limit=ARCHIVES_PER_MESSAGE)
         if len(parts) == ARCHIVES_PER_MESSAGE:
             self.queue.send(command.model_copy(update={"after_archive": parts[-1].archive_id}))
-        pending = (part for part in parts if part.state is PartState.PENDING)
-        _each(pending, lambda part: self.thaw(part, request))
+        steps = [partial(self.thaw, part, request) for part in parts if part.state is PartState.PENDING]
+        if len(parts) < ARCHIVES_PER_MESSAGE:
+            steps.append(partial(self.requests.expects, request.request_id))
+        _each(steps, lambda step: step())
 
     def _tell_acceptance(self, request: Request) -> None:
         if request.acceptance_told:
@@ -366,6 +368,7 @@ class Sweep:
         _each(
             [
                 *(partial(self._look, waiter) for waiter in waiting),
+                *(partial(self.requests.expects, request_id) for request_id in _of_parts(waiting)),
                 *(partial(self.remind, request_id) for request_id in expiring),
             ],
             lambda look: look(),
@@ -419,6 +422,10 @@ def _each(items: Iterable[Item], do: Callable[[Item], None]) -> None:
             failures.append(failure)
     if failures:
         raise failures[0]
+
+
+def _of_parts(waiting: Iterable[Waiter]) -> tuple[RequestId, ...]:
+    return tuple(dict.fromkeys(waiter.request_id for waiter in waiting if waiter.archive_id is not None))
 
 
 def _names(waiter: Waiter) -> dict[str, str | None]:

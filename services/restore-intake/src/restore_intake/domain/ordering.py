@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from glaciate.names import ArchiveId, JobId, ProjectName, RequestId, job_of
 from glaciate.parts import WantedFile
 from glaciate.requests import RestoreRequest, Tier
-from glaciate.restores import RequestState
+from glaciate.restores import Part, PartState, RequestState
 from restore_intake.domain.finding import ArchiveRange, FileVersion, destination, newest, sealed_by, version_name
 from restore_intake.domain.globs import glob_matches, literal_prefix
 
@@ -123,6 +123,17 @@ def order(
         all_matches=request.all_matches,
         max_cost_usd=request.max_cost_usd,
     )
+
+
+def last_expected(parts: Iterable[Part], promised: datetime | None) -> datetime | None:
+    """By when the last of a request's parts is expected: later than was promised, or sooner; not sooner while one does not say."""
+    living = [part for part in parts if not part.state.ended]
+    known = [part.expected_by for part in living if part.expected_by is not None]
+    if promised is not None and any(
+        part.expected_by is None and part.state is not PartState.UNPACKING for part in living
+    ):
+        known.append(promised)
+    return max(known, default=promised)
 
 
 def as_utc(moment: datetime) -> datetime:

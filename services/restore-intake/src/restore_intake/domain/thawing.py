@@ -170,6 +170,18 @@ def may_be_running(thaw: Thaw, storage_class: str, *, now: datetime) -> bool:
     return now < thaw.expected_by - _time_of(storage_class, thaw.tier) + timedelta(days=thaw.days)
 
 
+def ready_by(head: ArchiveHead, *, now: datetime, tier: Tier, days: int, last: Thaw | None) -> datetime:
+    """By when an archive can be read that is wanted now, a thaw that runs already taken into account; `last`: the last we asked for."""
+    running = last if last is not None and may_be_running(last, head.storage_class, now=now) else None
+    step = next_step(head, now=now, tier=tier, days=days, running=running)
+    if step.act is Act.ASK:
+        return expected_by(head.storage_class, tier=step.tier or tier, asked_at=now)
+    if step.act is not Act.JOIN:
+        return now
+    longest = expected_by(head.storage_class, tier=slowest(head.storage_class), asked_at=now)
+    return max(running.expected_by if running else longest, now)
+
+
 def _time_of(storage_class: str, tier: Tier) -> timedelta:
     known = known_class(storage_class)
     return timedelta(hours=tiers_of(known).get(tier, 0.0) if known else 0.0)
