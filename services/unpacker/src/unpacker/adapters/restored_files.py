@@ -231,7 +231,7 @@ class S3RestoredFiles:
             self.raise_if_refused(error, destination)
             raise
         copied = self._head(self.bucket, destination)
-        if copied is None or copied["ContentLength"] != member.size or _differ(source, copied):
+        if copied is None or _differ(source, copied):
             if copied is not None and self.rules.may_undo:
                 self.s3.delete_object(Bucket=self.bucket, Key=destination, IfMatch=copied["ETag"])
             msg = "the copy that S3 made differs from the archived file"
