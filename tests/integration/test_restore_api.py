@@ -9,6 +9,7 @@ import pytest
 from aws_lambda_powertools.utilities import parameters
 from moto import mock_aws
 
+from described import require_described
 from fakes.gateway import Answer, call
 from fakes.lambda_context import FakeLambdaContext
 from fakes.vault import SOURCE, VAULT, VaultKit, make_tables
@@ -82,11 +83,15 @@ def cloud() -> Iterator[str]:
 
 
 def post(body: Any, path: str = "/restore", **headers: str) -> Answer:
-    return call(handler.api, "POST", path, body=body, headers=headers)
+    answer = call(handler.api, "POST", path, body=body, headers=headers)
+    require_described("POST", path, answer.status, answer.body)
+    return answer
 
 
 def get(path: str, **query: str) -> Answer:
-    return call(handler.api, "GET", path, query=query or None)
+    answer = call(handler.api, "GET", path, query=query or None)
+    require_described("GET", path, answer.status, answer.body)
+    return answer
 
 
 def restore(**changes: Any) -> Answer:

@@ -7,12 +7,13 @@ from typing import Any, Final, Literal
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from glaciate.requests import ArchiveAnswer, ArchiveRequest, RestoreAnswer, RestoreRequest
+from glaciate.answers import FoundFiles, QuoteAnswer, RestoreAnswer, RestoreList, RestoreStatus, RestoreSummary
+from glaciate.requests import ArchiveAnswer, ArchiveRequest, RestoreRequest
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call of the API: what it does, what it takes, what it answers."""
+    """One call of the API: what it does, what it takes, what it answers. `quote`: what it answers instead where only that is asked for."""
 
     method: Literal["get", "post"]
     path: str
@@ -22,11 +23,18 @@ class Call:
     answer: type[BaseModel] | None = None
     query: tuple[str, ...] = ()
     problems: tuple[int, ...] = (400, 404)
+    quote: type[BaseModel] | None = None
 
     @property
     def success(self) -> int:
         """The status of a call that was done (200) or accepted for later (202)."""
-        return 202 if self.answer else 200
+        return 202 if self.body else 200
+
+    @property
+    def answers(self) -> Mapping[int, type[BaseModel] | None]:
+        """What it answers by status, where it was not refused; None: an object that is described elsewhere."""
+        told = {self.success: self.answer}
+        return {200: self.quote, **told} if self.quote else told
 
 
 _PAGING: Final = ("next_token", "limit")
@@ -67,11 +75,50 @@ CALLS: Final[tuple[Call, ...]] = (
         "Keep the sources that a job holds",
         problems=(400, 404, 409),
     ),
-    Call("post", "/restore", "restore-intake", "Bring files back", RestoreRequest, RestoreAnswer, (), _POST_PROBLEMS),
-    Call("get", "/restore", "restore-intake", "The restore requests of a project, newest first", query=_LIST),
-    Call("get", "/restore/{request_id}", "restore-intake", "How a restore request stands, file by file", query=_PAGING),
-    Call("post", "/restore/{request_id}/cancel", "restore-intake", "Give up what has not ended", problems=(404, 409)),
-    Call("get", "/files", "restore-intake", "Find archived files, with their versions", query=_FIND),
+    Call(
+        "post",
+        "/restore",
+        "restore-intake",
+        "Bring files back",
+        RestoreRequest,
+        RestoreAnswer,
+        (),
+        _POST_PROBLEMS,
+        QuoteAnswer,
+    ),
+    Call(
+        "get",
+        "/restore",
+        "restore-intake",
+        "The restore requests of a project, newest first",
+        answer=RestoreList,
+        query=_LIST,
+    ),
+    Call(
+        "get",
+        "/restore/{request_id}",
+        "restore-intake",
+        "How a restore request stands, file by file",
+        answer=RestoreStatus,
+        query=_PAGING,
+    ),
+    Call(
+        "post",
+        "/restore/{request_id}/cancel",
+        "restore-intake",
+        "Give up what has not ended",
+        answer=RestoreSummary,
+        problems=(404, 409),
+    ),
+    Call(
+        "get",
+        "/files",
+        "restore-intake",
+        "Find archived files, with their versions",
+        answer=FoundFiles,
+        query=_FIND,
+        problems=(400, 403, 404, 409, 422),
+    ),
 )
 
 _MEANINGS: Final[Mapping[int, str]] = {
@@ -82,7 +129,10 @@ _MEANINGS: Final[Mapping[int, str]] = {
     413: "The body is too large",
     422: "Well-formed, but it cannot be done as asked",
     429: "Too many calls",
+    500: "A bug or an accident on our side; nothing was promised, and the call may be sent again",
+    503: "It did not work just now; send the same call again",
 }
+ALWAYS: Final = (403, 429, 500, 503)  # of any call: the gateway's, and what goes wrong on our side
 
 _PROBLEM: Final = {
     "type": "object",
@@ -101,6 +151,16 @@ def _content(schema: Mapping[str, Any]) -> dict[str, Any]:
     return {"application/json": {"schema": dict(schema)}}
 
 
+def _schema(answer: type[BaseModel] | None) -> Mapping[str, Any]:
+    return {"$ref": f"#/components/schemas/{answer.__name__}"} if answer else {"type": "object"}
+
+
+def _outcome(call: Call, status: int) -> str:
+    if status == call.success:
+        return "Done" if status == 200 else "Accepted"
+    return "The quote that `dry_run` asks for; nothing was recorded"
+
+
 def _operation(call: Call) -> dict[str, Any]:
     names = [part[1:-1] for part in call.path.split("/") if part.startswith("{")]
     parameters = [{"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in names]
@@ -115,11 +175,11 @@ def _operation(call: Call) -> dict[str, Any]:
     ]
     if call.method == "post":
         parameters.append({"name": "Idempotency-Key", "in": "header", "required": False, "schema": {"type": "string"}})
-    schema = {"$ref": f"#/components/schemas/{call.answer.__name__}"} if call.answer else {"type": "object"}
     responses: dict[str, Any] = {
-        str(call.success): {"description": "Done" if call.success == 200 else "Accepted", "content": _content(schema)}
+        str(status): {"description": _outcome(call, status), "content": _content(_schema(answer))}
+        for status, answer in call.answers.items()
     }
-    for status in call.problems:
+    for status in sorted({*call.problems, *ALWAYS}):
         responses[str(status)] = {
             "description": _MEANINGS[status],
             "content": _content({"$ref": "#/components/schemas/Problem"}),
@@ -140,7 +200,7 @@ def _operation(call: Call) -> dict[str, Any]:
 
 def describe() -> dict[str, Any]:
     """The OpenAPI 3.1 document."""
-    models = [model for call in CALLS for model in (call.body, call.answer) if model]
+    models = [model for call in CALLS for model in (call.body, *call.answers.values()) if model]
     _, schemas = models_json_schema(
         [(model, "validation") for model in dict.fromkeys(models)], ref_template="#/components/schemas/{model}"
     )

@@ -283,13 +283,3 @@ class ArchiveAnswer(BaseModel):
     job_id: str
     state: Literal["ACCEPTED"] = "ACCEPTED"
     status_url: str
-
-
-class RestoreAnswer(BaseModel):
-    """202: the restore was accepted."""
-
-    request_id: str
-    state: Literal["ACCEPTED"] = "ACCEPTED"
-    status_url: str
-    estimate: dict[str, Any] = Field(default_factory=dict, description="dollars by line, hours, bytes, archives")
-    expected_by: datetime | None = None

@@ -4,13 +4,18 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import boto3
+import pytest
+from pydantic import ValidationError
 
+from described import require_as
 from fakes.restore_world import World
 from fakes.strict_thaw import START
 from fakes.vault import VAULT
+from glaciate.answers import FoundFiles, RestoreList, RestoreStatus, RestoreSummary
 from glaciate.names import ArchiveId, RequestId, part_result_key
 from glaciate.parts import FileResult
 from glaciate.restores import PartState
+from restore_intake.domain.queries import FilesQuery, read_query
 
 TWELVE_HOURS = START + timedelta(hours=12)
 READABLE_UNTIL = datetime(2026, 7, 6, tzinfo=UTC)
@@ -19,6 +24,7 @@ READABLE_UNTIL = datetime(2026, 7, 6, tzinfo=UTC)
 def described(world: World, request_id: RequestId) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
     """The request, its only part, and the first file."""
     status = world.describe(request_id, limit=10, token=None)
+    require_as(RestoreStatus, status)
     [part] = status["parts"]
     return status, part, status["files"][0]
 
@@ -105,7 +111,7 @@ def test_a_file_of_a_cancelled_part_is_cancelled(world: World) -> None:
     request_id = world.post(filename="a.csv")
     world.drain()
 
-    world.cancel(request_id)
+    require_as(RestoreSummary, world.cancel(request_id))
     status, part, file = described(world, request_id)
 
     assert (status["state"], part["state"], file["state"]) == ("CANCELLED", "CANCELLED", "CANCELLED")
@@ -122,4 +128,48 @@ def test_a_damaged_list_of_results_leaves_the_counts_to_tell(world: World) -> No
 
     status = world.describe(request_id, limit=10, token=None)
 
+    require_as(RestoreStatus, status)
     assert (status["files"], status["parts"][0]["restored"], status["counts"]["restored"]) == ([], 1, 1)
+
+
+def test_lists_answer_what_is_described_whatever_state_an_archive_is_in(world: World) -> None:
+    for number, storage_class in enumerate(("DEEP_ARCHIVE", "GLACIER_IR", "GLACIER", "DEEP_ARCHIVE", "DEEP_ARCHIVE")):
+        world.vault.put(number, [f"d/{number}.csv"], storage_class=storage_class)
+    world.post(filename="d/0.csv")
+    world.drain()
+    world.s3.advance(hours=13)
+    world.post(filename="d/2.csv", days=9)
+    world.drain()
+    gone = world.vault.put(9, ["d/gone.csv"])
+    world.s3.delete_object(Bucket=VAULT, Key=f"archives/demo/{gone}.zip")
+
+    found = [search(world, prefix="d/"), search(world, filename="gone.csv,d/0.csv"), search(world, key="d/1.csv")]
+    listed = world.list_restores("demo", limit=10, token=None)
+
+    for page in found:
+        require_as(FoundFiles, page)
+    require_as(RestoreList, listed)
+    assert {file["readable"].value for file in found[0]["files"]} == {"WARM", "READABLE", "THAWING", "COLD", "GONE"}
+    assert len(listed["requests"]) == 2
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"added": 1},
+        {"requests": []},
+        {"next_token": 7},
+        {"requests": [{"request_id": "r-1"}], "next_token": None},
+    ],
+)
+def test_an_answer_that_is_not_as_described_is_noticed(broken: dict[str, Any]) -> None:
+    whole = {"requests": [], "next_token": None}
+    require_as(RestoreList, whole)
+
+    with pytest.raises((AssertionError, ValidationError)):
+        require_as(RestoreList, broken if "requests" in broken else {**whole, **broken})
+
+
+def search(world: World, **query: str) -> dict[str, Any]:
+    given = {name: [value] for name, value in query.items()}
+    return world.list_files(read_query(FilesQuery, {"project_name": ["demo"], **given}))

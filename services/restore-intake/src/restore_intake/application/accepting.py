@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from typing import Any, Final, NoReturn
 
+from glaciate.answers import Estimate, RestoreAnswer
 from glaciate.api import require_deployment
 from glaciate.costs import ArchiveToRead, RestoreEstimate, restore_estimate, tiers_of
 from glaciate.errors import Transient, conflict, not_found, unprocessable
@@ -12,7 +13,7 @@ from glaciate.messages import ThawFiles
 from glaciate.names import ArchiveId, ProjectName, RequestId, job_of, new_request_id
 from glaciate.outbox import CommandQueue
 from glaciate.part_documents import PartDocuments
-from glaciate.requests import RestoreAnswer, RestoreRequest, StorageClass
+from glaciate.requests import RestoreRequest, StorageClass
 from glaciate.restores import RequestState
 from glaciate.telemetry import count, logger
 from restore_intake.application.finding import FindWanted, Found
@@ -307,7 +308,7 @@ class AcceptRestore:
         return RestoreAnswer(
             request_id=request_id,
             status_url=request.status_url or "",
-            estimate=quote.as_json(),
+            estimate=Estimate(**quote.as_json()),
             expected_by=request.expected_by,
         ).model_dump(mode="json")
 
