@@ -18,6 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from http import HTTPStatus
 from typing import Any, Final
 
 from botocore.exceptions import ClientError
@@ -63,6 +64,7 @@ class StrictS3:
     _throttled: int = 0
     _restored_at: deque[datetime] = field(default_factory=lambda: deque(maxlen=_RESTORES_A_SECOND + 1))
     _refused: dict[str, str] = field(default_factory=dict)
+    _failing_heads: deque[int] = field(default_factory=deque)
 
     def clock(self) -> datetime:
         """The time it is here."""
@@ -84,6 +86,10 @@ class StrictS3:
         """Answers every HEAD of an object with 403 and this code, from now on."""
         self._refused[key] = code
 
+    def fail_heads(self, *statuses: int) -> None:
+        """Answers the next HEADs with these, one each; HEAD has no body to name the error, and boto3 calls it by its number."""
+        self._failing_heads.extend(statuses)
+
     def completions(self) -> list[dict[str, Any]]:
         """The events that tell of readable copies."""
         return [event for event in self.told if event["detail-type"] == "Object Restore Completed"]
@@ -104,6 +110,9 @@ class StrictS3:
 
     def head_object(self, *, Bucket: str, Key: str) -> dict[str, Any]:
         self._note("HeadObject", Key)
+        if self._failing_heads:
+            status = self._failing_heads.popleft()
+            raise _error(status, str(status), HTTPStatus(status).phrase, "HeadObject")
         if Key in self._refused:
             raise _error(403, self._refused[Key], "refused", "HeadObject")
         found = self._objects.get((Bucket, Key))

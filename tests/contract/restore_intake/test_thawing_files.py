@@ -357,6 +357,45 @@ def test_expedited_without_capacity_is_asked_for_again_until_there_is_some(world
     assert part_state(world, request_id, archive) is PartState.THAWING
 
 
+@pytest.mark.parametrize("status", [503, 500])
+def test_a_head_that_s3_cannot_answer_is_asked_again_and_nothing_is_lost(world: World, status: int) -> None:
+    archives = [world.vault.put(0, ["a.csv"]), world.vault.put(1, ["b.csv"])]
+    request_id = world.post(filename="a.csv,b.csv")
+    world.s3.fail_heads(status, status, status)
+
+    world.drain()
+    first = [part_state(world, request_id, archive) for archive in archives]
+    reasons = [file["reason"] for file in world.files(request_id).values()]
+    for _ in range(2):
+        world.s3.advance(minutes=1)
+        world.sweep(at_most=100)
+
+    assert first == [PartState.PENDING] * 2
+    assert all(reason.startswith(f"S3 says {status}: ") for reason in reasons)
+    assert [part_state(world, request_id, archive) for archive in archives] == [PartState.THAWING] * 2
+    assert {file["reason"] for file in world.files(request_id).values()} == {None}
+
+
+def test_a_head_that_fails_when_the_copy_should_be_there_costs_time_and_no_second_thaw(world: World) -> None:
+    archive = world.vault.put(0, ["a.csv"])
+    request_id = world.post(filename="a.csv")
+    world.drain()
+    world.s3.advance(hours=12, minutes=15)
+    world.told()
+    world.s3.fail_heads(503)
+
+    world.sweep(at_most=100)
+    part = world.ledger.part(request_id, archive)
+    assert part is not None
+    assert part.expected_by is not None
+    assert (part.state, part.expected_by > world.s3.now) == (PartState.THAWING, True)
+    world.s3.advance(minutes=1)
+    world.sweep(at_most=100)
+
+    assert [type(event) for event in world.told()] == [ArchiveReadable]
+    assert asked_to_thaw(world) == 1
+
+
 def test_a_part_without_expedited_capacity_says_why_it_waits_and_never_promises_the_past(world: World) -> None:
     archive = world.vault.put(0, ["a.csv"], storage_class="GLACIER")
     world.s3.expedited_capacity = False
@@ -478,6 +517,26 @@ def test_nothing_is_looked_at_before_its_time(world: World) -> None:
     world.s3.advance(minutes=14)
 
     assert world.sweep(at_most=100) == 0
+
+
+def test_an_archive_is_not_asked_about_until_its_thaw_should_be_over(world: World) -> None:
+    archive = world.vault.put(0, ["a.csv", "b.csv"])
+    world.post(filename="a.csv")
+    world.drain()
+    world.s3.advance(hours=1)
+    world.post(filename="b.csv")  # joins
+    world.drain()
+    about_it = ("HeadObject", f"archives/demo/{archive}.zip")
+    heads = world.s3.asked.count(about_it)
+
+    for _ in range(11 * 4):  # to the expected time
+        world.s3.advance(minutes=15)
+        world.sweep(at_most=100)
+
+    assert world.s3.asked.count(about_it) == heads
+    world.s3.advance(minutes=15)
+    world.sweep(at_most=100)
+    assert world.s3.asked.count(about_it) == heads + 2  # one for each that waits
 
 
 def test_a_lost_completion_event_is_made_good(world: World) -> None:

@@ -1,12 +1,16 @@
 """The vault's adapter over S3 as moto plays it and over the strict stand-in: what both must agree on."""
 
 from collections.abc import Iterator
+from io import BytesIO
 from typing import Any
 
 import boto3
 import pytest
+from botocore.awsrequest import AWSResponse
+from botocore.config import Config
 from botocore.exceptions import ClientError
 from moto import mock_aws
+from urllib3 import HTTPResponse
 
 from fakes.strict_thaw import StrictS3
 from glaciate.errors import Transient
@@ -112,6 +116,24 @@ def test_no_capacity_and_too_many_requests_pass_by_themselves(strict: StrictS3) 
         vault.thaw("vault", "a.zip", tier=Tier.STANDARD, days=3)
 
     assert no_capacity.value.retry_after_seconds == 300
+
+
+@pytest.mark.parametrize("status", [503, 500])
+def test_a_head_that_s3_cannot_answer_passes_by_itself(status: int) -> None:
+    client = boto3.client("s3", region_name="us-east-1", config=Config(retries={"total_max_attempts": 1}))
+
+    def answer(request: Any, **_more: Any) -> AWSResponse:
+        return AWSResponse(request.url, status, {}, HTTPResponse(BytesIO(), preload_content=False))  # no body: HEAD
+
+    client.meta.events.register("before-send.s3.HeadObject", answer)
+    strict = StrictS3()
+    strict.fail_heads(status)
+
+    s3: Any
+    for s3 in (client, strict):
+        with pytest.raises(Transient, match=f"S3 says {status}: ") as failure:
+            S3Vault(s3).head("vault", "a.zip")
+        assert failure.value.retry_after_seconds == 30
 
 
 def test_what_does_not_pass_by_itself_rises(strict: StrictS3) -> None:
