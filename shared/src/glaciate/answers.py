@@ -30,7 +30,7 @@ class CostLines(_Answer):
         description="S3's retrieval, by GB of the whole archives that are thawed, and of what is read in classes that charge for reading"
     )
     requests_usd: Usd = Field(
-        description="a RestoreObject for each archive that S3 is asked to thaw; a GET and a PUT for each file"
+        description="what S3 is asked of the archives (to thaw one, to hurry, to keep a copy longer); a GET and a PUT for each file"
     )
     temporary_copy_usd: Usd = Field(
         description="S3 Standard for the archives' readable copies over the thaw days, and for the restored files over the days that "
@@ -60,9 +60,9 @@ class RestoreAnswer(_Answer):
     """202: the restore was accepted."""
 
     request_id: RequestIdField
-    state: Literal["ACCEPTED"] = "ACCEPTED"
+    state: Literal["ACCEPTED"] = Field(default="ACCEPTED", description="ask `status_url` how it goes on")
     status_url: str = Field(description="where GET tells how it stands")
-    estimate: Estimate
+    estimate: Estimate = Field(description="the quote")
     expected_by: datetime | None = Field(description="when S3 should have thawed all of it")
 
 
@@ -76,17 +76,17 @@ class QuoteCounts(_Answer):
 class QuoteAnswer(_Answer):
     """200: what a restore would cost (`dry_run`); nothing was recorded."""
 
-    dry_run: Literal[True]
-    estimate: Estimate
+    dry_run: Literal[True] = Field(description="so that nobody takes it for an acceptance")
+    estimate: Estimate = Field(description="the quote")
     expected_by: datetime = Field(description="when S3 would have thawed all of it, if it were asked now")
-    counts: QuoteCounts
+    counts: QuoteCounts = Field(description="what it would be about")
     missing: list[str] = Field(description="the names that no archive holds")
 
 
 class RestoreCounts(_Answer):
     """How many files of a request stand how."""
 
-    files: int = Field(description="found and wanted; grows while a large prefix is being resolved, see `resolved`")
+    files: int = Field(description="found and wanted; 0 while a large prefix is being resolved, see `resolved`")
     restored: int = Field(description="there, complete and equal; of parts that have ended")
     failed: int = Field(description="with a reason each; of parts that have ended")
     missing: int = Field(description="names that no archive holds")
@@ -96,11 +96,13 @@ class RestoreSummary(_Answer):
     """A restore request in short."""
 
     request_id: RequestIdField
-    project_name: str
-    state: RequestState
+    project_name: str = Field(description="the project that asked")
+    state: RequestState = Field(description="see the table of states in restoring.md")
     wanted: str = Field(description="what was asked for, for people")
-    counts: RestoreCounts
-    accepted_at: datetime
+    counts: RestoreCounts = Field(description="how its files stand")
+    accepted_at: datetime = Field(
+        description="when it was asked for; without `as_of` the files are those sealed by then"
+    )
     expected_by: datetime | None = Field(description="when S3 should have thawed the last of its archives")
     finished_at: datetime | None = Field(description="when its last part ended, or it was cancelled")
     available_until: datetime | None = Field(
@@ -110,29 +112,29 @@ class RestoreSummary(_Answer):
         description="until when this can be asked; null while it goes on, and where it is kept for good"
     )
     location: str = Field(description="the s3:// address, or addresses, under which its files appear")
-    status_url: str | None
+    status_url: str | None = Field(description="where GET tells all of it, page by page")
     reason: str | None = Field(description="why the request as a whole ended as it did, where that needs saying")
 
 
 class RestoredPart(_Answer):
     """What a request wants of one archive."""
 
-    archive_id: str
-    state: PartState
+    archive_id: str = Field(description="the archive")
+    state: PartState = Field(description="see the table of states in restoring.md")
     vault_key: str = Field(description="the archive's key in the vault bucket")
     storage_class: str = Field(description="the archive's, when the part was recorded")
     files: int = Field(description="files wanted of this archive")
-    restored: int
-    failed: int
+    restored: int = Field(description="of them there, complete and equal; 0 until it has ended")
+    failed: int = Field(description="of them failed; 0 until it has ended")
     asked_at: datetime | None = Field(description="when S3 was asked to thaw it, or a running thaw was joined")
     expected_by: datetime | None = Field(description="when S3 should have thawed it")
     readable_until: datetime | None = Field(
         description="until when S3 keeps its readable copy; null before there is one, and for classes that are read at once"
     )
     available_until: datetime | None = Field(
-        description="when its restored files expire; null before they are unpacked, and where they do not expire"
+        description="when its files expire in the restore bucket; null before they are unpacked, and where they do not expire"
     )
-    reason: str | None = Field(description="why it failed or still waits")
+    reason: str | None = Field(description="why it failed or still waits, and what a cancel may have left")
 
 
 class RestoredFile(_Answer):
@@ -154,17 +156,19 @@ class RestoredFile(_Answer):
 class RestoreStatus(RestoreSummary):
     """How a restore request stands: as a whole, and a page of its parts and files."""
 
-    retrieval_tier: Tier
+    retrieval_tier: Tier = Field(description="how fast S3 was asked to thaw")
     days: int = Field(description="for how many days the archives' readable copies were asked for, as in the call")
-    to: Literal["restore_bucket", "original"]
-    overwrite: bool
+    to: Literal["restore_bucket", "original"] = Field(description="where the files go, as in the call")
+    overwrite: bool = Field(description="whether objects at their original places are replaced, as in the call")
     as_of: datetime = Field(description="each file as it was last sealed by this moment")
     resolved: bool = Field(description="whether every archive that holds something wanted is found and recorded")
     estimate: Estimate | None = Field(description="the quote of its acceptance")
     cost: CostLines | None = Field(description="what it came to; null until it has ended")
     missing: list[str] = Field(description="the names that no archive holds, and archives whose catalogs are lost")
-    parts_recorded: int
-    parts_ended: int
+    parts_recorded: int = Field(
+        description="its parts, one for each archive that holds something wanted, as far as `resolved`"
+    )
+    parts_ended: int = Field(description="of them those of which nothing more will come")
     parts: list[RestoredPart] = Field(
         description="`limit` of them at most, and 100, in order of archives, from where the page begins; one may be on several pages"
     )
@@ -175,7 +179,7 @@ class RestoreStatus(RestoreSummary):
 class RestoreList(_Answer):
     """A project's restore requests, newest first."""
 
-    requests: list[RestoreSummary]
+    requests: list[RestoreSummary] = Field(description="`limit` of them at most")
     next_token: NextToken
 
 
@@ -189,7 +193,7 @@ class ArchivedFile(_Answer):
     etag: str | None = Field(
         description="S3's ETag of the source; null where the files are asked for by name or key, which reads no catalog"
     )
-    archive_id: str
+    archive_id: str = Field(description="the archive that holds it")
     archive: str = Field(description="the archive's key in the vault bucket")
     storage_class: str = Field(description="the archive's, as S3 says now")
     readable: Literal["READABLE", "COLD", "THAWING", "WARM", "GONE"] = Field(
@@ -202,5 +206,7 @@ class ArchivedFile(_Answer):
 class FoundFiles(_Answer):
     """A page of archived files, the newest version of each first."""
 
-    files: list[ArchivedFile]
+    files: list[ArchivedFile] = Field(
+        description="`limit` of them, and all versions of the last file found by prefix or glob"
+    )
     next_token: NextToken

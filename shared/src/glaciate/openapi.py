@@ -121,7 +121,7 @@ CALLS: Final[tuple[Call, ...]] = (
     ),
 )
 
-_MEANINGS: Final[Mapping[int, str]] = {
+MEANINGS: Final[Mapping[int, str]] = {
     400: "The call is not what this takes; `details` lists each field with the reason",
     403: "The project's configuration does not allow it, or the call is not signed",
     404: "No such project, job, request or file",
@@ -181,7 +181,7 @@ def _operation(call: Call) -> dict[str, Any]:
     }
     for status in sorted({*call.problems, *ALWAYS}):
         responses[str(status)] = {
-            "description": _MEANINGS[status],
+            "description": MEANINGS[status],
             "content": _content({"$ref": "#/components/schemas/Problem"}),
         }
     operation: dict[str, Any] = {
