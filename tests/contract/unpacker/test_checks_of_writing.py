@@ -4,8 +4,8 @@ compares what S3 compares: MiniStack's multipart uploads have composite checksum
 import os
 from base64 import b64encode
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import replace
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
@@ -15,6 +15,7 @@ from awscrt.checksums import crc64nvme
 from botocore.exceptions import ClientError
 from botocore.stub import ANY, Stubber
 
+from fakes.mortal import Killed, Life
 from fakes.unpacking import VAULT_BUCKET, member
 from glaciate.errors import Transient
 from unpacker.adapters.original_files import OriginalBucketRules
@@ -220,3 +221,41 @@ def _write(files: S3RestoredFiles, way: str) -> None:
             upload.complete()
         finally:
             upload.abort()
+
+
+@dataclass(frozen=True)
+class MortalS3:
+    """A client that dies with a life."""
+
+    life: Life
+    s3: "S3Client"
+
+    def __getattr__(self, name: str) -> Any:
+        call = getattr(self.s3, name)
+        return lambda **arguments: self.life.live(lambda: call(**arguments))
+
+
+@pytest.mark.parametrize("after_effect", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("rules", RULES, ids=["restored", "original"])
+@pytest.mark.parametrize("size", [len(SMALL), pytest.param(len(LARGE), marks=pytest.mark.slow)])
+def test_whoever_is_killed_while_copying_leaves_the_whole_file_or_none_and_another_copies_it(
+    s3: "S3Client", rules: Rules, size: int, after_effect: bool
+) -> None:
+    archived = LARGE[:size]
+    s3.put_object(Bucket=VAULT_BUCKET, Key=KEPT, Body=archived)
+    known = member("k", archived)
+    deaths = 0
+    while True:
+        life = Life(deaths, after_effect=after_effect)
+        with suppress(Killed):
+            adapter(MortalS3(life, s3), rules).copy(KEPT, f"k{deaths}", known)  # type: ignore[arg-type]
+        assert content(s3, f"k{deaths}") in (None, archived)
+
+        adapter(s3, rules).copy(KEPT, f"k{deaths}", known)
+
+        assert content(s3, f"k{deaths}") == archived
+        if not life.dead:
+            break
+        deaths += 1
+
+    assert deaths >= 4

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fakes.mortal import Killed, Life
+from fakes.unpack_world import ARCHIVE, ONE, VAULT_KEY, World, readable
 from fakes.unpacking import header_of, member
 from glaciate.catalog import MEMBER_NAME, Skipped, read_catalog
 from glaciate.names import ArchiveId
@@ -21,7 +22,6 @@ from packer.domain.codec import pack
 from packer.domain.sources import Description, ReadFile, SourceFile
 from packer.domain.zip_archive import ZipArchive
 from packer.domain.zip_writer import ZipWriter
-from unit.unpacker.test_unpack_archive import ARCHIVE, ONE, VAULT_KEY, World, readable
 from unpacker.domain import Damaged, find_catalog_member
 from unpacker.ports import CatalogUnusable
 

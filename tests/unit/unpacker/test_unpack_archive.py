@@ -1,152 +1,29 @@
 """Unpacking: whoever waits gets their files, whatever happens in between."""
 
-import os
 import threading
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
 
 import pytest
 
-from fakes.mortal import Killed, Life
-from fakes.restore_ledger import FakePartDocuments, FakeRestoreLedger
+from fakes.unpack_world import ARCHIVE, FILES, LARGE, ONE, OTHER, VAULT_KEY, World, readable
 from fakes.unpacking import (
     VAULT_BUCKET,
-    FakeCatalogs,
-    FakeOriginalFiles,
-    FakeRestoredFiles,
-    FakeVault,
     header_of,
     member,
-    zip_of,
 )
 from glaciate.catalog import Member, Skipped
-from glaciate.contracts import Command, Event
 from glaciate.errors import Transient
-from glaciate.events import ArchiveReadable, ObjectRestoreCompleted, Outcome, RestoreCompleted
+from glaciate.events import ArchiveReadable, Outcome
 from glaciate.messages import ThawFiles
 from glaciate.names import ArchiveId, RequestId
-from glaciate.parts import FileResult, WantedFile
+from glaciate.parts import WantedFile
 from glaciate.restores import PartState
 from glaciate.worker_loop import Stopped
-from unpacker.application import RebuildCatalog, UnpackArchive, UnpackMembers
-from unpacker.domain import ReadLimits
-
-ARCHIVE = ArchiveId("01aaaaa000010000")
-VAULT_KEY = header_of(ARCHIVE).vault_key
-ONE = RequestId("r-01aaaaa00001")
-OTHER = RequestId("r-01aaaaa00002")
-THIRD = RequestId("r-01aaaaa00003")
-LARGE = os.urandom(5_000)
-FILES = {
-    "in/a.txt": b"the first file, the first file, the first file",
-    "in/deep/b.txt": b"the second file " * 10,
-    "in/empty": b"",
-    "in/c ü.txt": os.urandom(500),
-    "in/large.bin": LARGE,
-}
-
-
-@dataclass
-class Sent:
-    """A queue and a bus that remember."""
-
-    commands: list[Command] = field(default_factory=list)
-    events: list[Event] = field(default_factory=list)
-
-    def send(self, *commands: Command) -> None:
-        self.commands += commands
-
-    def publish(self, *events: Event) -> None:
-        self.events += events
-
-
-@dataclass
-class World:
-    """Everything around the use case."""
-
-    ledger: FakeRestoreLedger = field(default_factory=FakeRestoreLedger)
-    documents: FakePartDocuments = field(default_factory=FakePartDocuments)
-    catalogs: FakeCatalogs = field(default_factory=FakeCatalogs)
-    vault: FakeVault = field(default_factory=FakeVault)
-    sent: Sent = field(default_factory=Sent)
-    restored: FakeRestoredFiles = field(init=False)
-    originals: FakeOriginalFiles = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.restored = FakeRestoredFiles(self.vault)
-        self.originals = FakeOriginalFiles(self.vault)
-
-    def archive(self, files: Mapping[str, bytes] = FILES, skipped: tuple[Skipped, ...] = ()) -> None:
-        self.vault.archives[VAULT_KEY], members = zip_of(files)
-        self.catalogs.keep(header_of(ARCHIVE), members, skipped)
-
-    def want(self, request_id: RequestId, *keys: str, archive_id: ArchiveId = ARCHIVE) -> None:
-        files = tuple(WantedFile(key, f"{request_id}/{key}", len(FILES.get(key, b""))) for key in keys)
-        self.documents.put_wanted(request_id, archive_id, files)
-        self.ledger.add(request_id, archive_id, vault_key=VAULT_KEY, files=len(files))
-
-    def want_back(self, request_id: RequestId, *keys: str, replaces: datetime | None = None) -> None:
-        """Wants files where they came from."""
-        files = tuple(WantedFile(key, key, len(FILES.get(key, b"")), "sources", replaces) for key in keys)
-        self.documents.put_wanted(request_id, ARCHIVE, files)
-        self.ledger.add(request_id, ARCHIVE, vault_key=VAULT_KEY, files=len(files))
-
-    def flip(self, key: str) -> None:
-        """Damages one byte of a member."""
-        found = self.catalogs.read(ARCHIVE, frozenset({key})).members[key]
-        data = bytearray(self.vault.archives[VAULT_KEY])
-        data[found.offset + found.compressed_size // 2] ^= 0x10
-        self.vault.archives[VAULT_KEY] = bytes(data)
-
-    def unpack(
-        self, life: Life | None = None, *, read_concurrency: int = 3, write_concurrency: int = 2
-    ) -> UnpackArchive:
-        wrap: Callable[[Any], Any] = life.wrap if life else lambda thing: thing
-        limits = ReadLimits(gap_bytes=64, limit_bytes=2_000, whole_share=0.85, whole_member_bytes=1_000)
-        catalogs, vault = wrap(self.catalogs), wrap(self.vault)
-        return UnpackArchive(
-            vault_bucket=VAULT_BUCKET,
-            ledger=wrap(self.ledger),
-            catalogs=catalogs,
-            rebuild_catalog=RebuildCatalog(vault, catalogs, limits.limit_bytes),
-            documents=wrap(self.documents),
-            unpack=UnpackMembers(
-                vault,
-                wrap(self.restored),
-                wrap(self.originals),
-                limits,
-                read_concurrency,
-                write_concurrency,
-            ),
-            thaw_queue=wrap(self.sent),
-            bus=wrap(self.sent),
-        )
-
-    def contents(self) -> dict[str, bytes]:
-        return {key: content for key, (content, _) in self.restored.files.items()}
-
-    def results(self, request_id: RequestId) -> dict[str, str | None]:
-        """The reason of each wanted file, None where it was restored."""
-        results = self.documents.results(request_id, ARCHIVE)
-        assert results is not None
-        return {result.key: result.reason for result in results}
-
-    def state(self, request_id: RequestId) -> PartState:
-        return self.ledger.parts[request_id, ARCHIVE].state
-
-    def told(self) -> dict[RequestId, Outcome]:
-        return {event.request_id: event.outcome for event in self.sent.events if isinstance(event, RestoreCompleted)}
 
 
 @pytest.fixture
 def world() -> World:
     return World()
-
-
-def readable(key: str = VAULT_KEY, bucket: str = VAULT_BUCKET) -> ObjectRestoreCompleted:
-    return ObjectRestoreCompleted(correlation_id="e-1", vault_bucket=bucket, vault_key=key)
 
 
 def test_the_wanted_files_and_no_others_arrive_complete(world: World) -> None:
@@ -527,73 +404,3 @@ def test_a_write_that_may_work_later_leaves_the_part_to_the_next_delivery(world:
     world.unpack()(readable())
 
     assert world.contents() == {f"{ONE}/{key}": content for key, content in FILES.items()}
-
-
-def eventful(world: World) -> None:
-    """Two requests, files shared and not, one damaged, one unknown."""
-    world.archive()
-    world.flip("in/c ü.txt")
-    world.want(ONE, "in/a.txt", "in/large.bin", "in/c ü.txt")
-    world.want(OTHER, "in/a.txt", "in/deep/b.txt", "in/empty", "in/unknown")
-    before, after = datetime(2026, 6, 1, tzinfo=UTC), datetime(2026, 6, 3, tzinfo=UTC)
-    world.originals.objects = {
-        ("sources", "in/deep/b.txt"): (b"there when it was asked for", before),
-        ("sources", "in/a.txt"): (b"written since", after),
-    }
-    world.want_back(THIRD, *FILES, replaces=datetime(2026, 6, 2, tzinfo=UTC))
-
-
-def end_of(world: World) -> tuple[object, ...]:
-    return (
-        world.contents(),
-        world.originals.objects,
-        world.documents.outcomes,
-        world.ledger.parts,
-        world.ledger.waiters,
-        world.ledger.announced,
-        world.told(),
-    )
-
-
-@pytest.mark.parametrize("after_effect", [False, True], ids=["before", "after"])
-def test_a_worker_killed_at_any_step_ends_in_the_same_state(after_effect: bool) -> None:
-    undisturbed = World()
-    eventful(undisturbed)
-    life = Life()
-    undisturbed.unpack(life, read_concurrency=1, write_concurrency=1)(readable())
-    assert life.calls > 20
-
-    for step in range(life.calls):
-        world = World()
-        eventful(world)
-        with pytest.raises(Killed):
-            world.unpack(Life(step, after_effect=after_effect), read_concurrency=1, write_concurrency=1)(readable())
-        _nothing_is_reported_that_is_not_there(world)
-
-        world.unpack()(readable())
-
-        assert end_of(world) == end_of(undisturbed), f"killed at step {step}"
-        assert len(world.sent.events) - len(undisturbed.sent.events) <= 1
-
-
-def _nothing_is_reported_that_is_not_there(world: World) -> None:
-    contents = world.contents()
-    originals = {key: content for (_, key), (content, _) in world.originals.objects.items()}
-    assert originals["in/a.txt"] == b"written since"
-    for results in world.documents.outcomes.values():
-        for result in results:
-            if result.state == "RESTORED":
-                there = contents if result.bucket is None else originals
-                assert there[result.destination] == FILES[result.key]
-    assert all(content in FILES.values() for content in contents.values())
-
-
-def test_a_result_says_restored_only_of_files_that_are_there(world: World) -> None:
-    eventful(world)
-
-    world.unpack()(readable())
-
-    _nothing_is_reported_that_is_not_there(world)
-    assert world.documents.outcomes[ONE, ARCHIVE][0] == FileResult(
-        "in/a.txt", f"{ONE}/in/a.txt", "RESTORED", len(FILES["in/a.txt"])
-    )
