@@ -47,7 +47,7 @@ class Estimate(CostLines):
     archive_bytes: int = Field(description="bytes of those archives: S3 thaws, and charges, whole archives")
     file_bytes: int = Field(description="bytes of the wanted files")
     hours: float = Field(
-        description="within how many hours S3 has thawed the slowest of them, by its class and the tier; 0: all can be read now"
+        description="within how many hours the last of them is thawed, by its class and tier or by a thaw that runs; 0: all can be read now"
     )
     tier: Tier = Field(description="the retrieval tier it is made for")
     thaw_days: int = Field(description="for how many days the archives' readable copies are asked for, 3 at least")
@@ -103,7 +103,9 @@ class RestoreSummary(_Answer):
     accepted_at: datetime = Field(
         description="when it was asked for; without `as_of` the files are those sealed by then"
     )
-    expected_by: datetime | None = Field(description="when S3 should have thawed the last of its archives")
+    expected_by: datetime | None = Field(
+        description="when S3 should have thawed the last of its archives, as its parts say; it moves with them"
+    )
     finished_at: datetime | None = Field(description="when its last part ended, or it was cancelled")
     available_until: datetime | None = Field(
         description="when the first of its restored files expires; null until it has ended, and where they do not expire"
