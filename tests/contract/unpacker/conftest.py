@@ -29,6 +29,8 @@ def s3(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> "S3Client":
         if bucket in {found["Name"] for found in client.list_buckets()["Buckets"]}:
             for found in client.list_objects_v2(Bucket=bucket).get("Contents", []):
                 client.delete_object(Bucket=bucket, Key=found["Key"])
+            for upload in client.list_multipart_uploads(Bucket=bucket).get("Uploads", []):
+                client.abort_multipart_upload(Bucket=bucket, Key=upload["Key"], UploadId=upload["UploadId"])
             continue
         client.create_bucket(Bucket=bucket)
     return client
