@@ -28,6 +28,7 @@ from restore_intake.adapters.jobs import DynamoDeletions
 from restore_intake.adapters.requests import DynamoRequests
 from restore_intake.adapters.vault import S3Vault
 from restore_intake.application.accepting import AcceptRestore, QuoteRestore
+from restore_intake.application.asking import AskS3
 from restore_intake.application.describing import CancelRestore, DescribeRestore, ListRestores
 from restore_intake.application.finding import FindWanted
 from restore_intake.application.listing import ListFiles
@@ -175,7 +176,8 @@ def restore_world(cloud: AbstractContextManager[object] | None = None) -> Iterat
         )
         close = CloseRequest(ledger, bus)
         end_cancelled = EndCancelled(requests, ledger, close)
-        thaw = ThawPart(requests, ledger, vault, bus, close, s3.clock, LOOK_AFTER, SWEEP_EVERY)
+        ask = AskS3(requests, vault, s3.clock)
+        thaw = ThawPart(requests, ledger, vault, ask, bus, close, s3.clock, LOOK_AFTER, SWEEP_EVERY)
         resolve = ResolveRequest(find, requests, documents, s3.clock, LOOK_AFTER)
         yield World(
             s3=s3,

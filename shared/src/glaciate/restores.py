@@ -18,6 +18,7 @@ from pynamodb.expressions.update import Action
 from pynamodb.transactions import TransactWrite
 
 from glaciate.conditional_writes import condition_failed, conditionally, met_another
+from glaciate.costs import Charge, read_charge
 from glaciate.errors import Transient
 from glaciate.events import FailedFile, Outcome, RestoreCompleted
 from glaciate.names import ArchiveId, ProjectName, RequestId
@@ -111,8 +112,8 @@ class Part:
     reason: str | None = None
     wanted_bytes: int = 0
     available_until: datetime | None = None  # when its restored files expire
-    paid_tier: str | None = None  # where this part's asking began a thaw: by which tier, and of how many bytes
-    paid_bytes: int = 0
+    charges: tuple[Charge, ...] = ()  # what its asking of S3 cost
+    asking: str | None = None  # what it is about to ask S3, or was when somebody died; the restore intake reads it
 
 
 def read_part(row: PartRow) -> Part:
@@ -134,8 +135,8 @@ def read_part(row: PartRow) -> Part:
         reason=CANCELLED_HALF_WAY if _was_cancelled_half_way(row) else row.reason,
         wanted_bytes=int(row.wanted_bytes or 0),
         available_until=row.available_until,
-        paid_tier=row.paid_tier,
-        paid_bytes=int(row.paid_bytes or 0),
+        charges=tuple(read_charge(text) for text in sorted(row.charges or ())),
+        asking=row.asking,
     )
 
 

@@ -24,6 +24,7 @@ from pynamodb.attributes import (
     NumberAttribute,
     TTLAttribute,
     UnicodeAttribute,
+    UnicodeSetAttribute,
     UTCDateTimeAttribute,
 )
 from pynamodb.connection import Connection
@@ -285,8 +286,10 @@ class PartRow(_JobsTable):
     failed = NumberAttribute(default=0)
     wanted_bytes = NumberAttribute(default=0)
     asked_at = UTCDateTimeAttribute(null=True)  # when S3 was last asked to thaw
-    paid_tier = UnicodeAttribute(null=True)  # where this part's asking began a thaw: by which tier,
-    paid_bytes = NumberAttribute(null=True)  # and of how many bytes
+    charges = UnicodeSetAttribute(null=True)  # what this part's asking of S3 cost: glaciate.costs.Charge as text
+    asking = UnicodeAttribute(
+        null=True
+    )  # what it is about to ask S3, until the answer is kept: the intake's Asking as text
     expected_by = UTCDateTimeAttribute(null=True)
     readable_until = UTCDateTimeAttribute(null=True)
     available_until = UTCDateTimeAttribute(null=True)  # when the files expire that were written since it was last begun
@@ -328,6 +331,7 @@ class ThawRow(_JobsTable):
     tier = UnicodeAttribute()
     days = NumberAttribute()
     expected_by = UTCDateTimeAttribute()
+    asked_by = UnicodeAttribute(null=True)  # the request for which it was asked
 
 
 class RunningRow(_JobsTable):

@@ -2,7 +2,19 @@
 
 import pytest
 
-from glaciate.costs import GB, ArchiveToRead, lifecycle_cost, packed_cost, price_list, restore_estimate, tiers_of
+from glaciate.costs import (
+    GB,
+    ArchiveToRead,
+    Asked,
+    Charge,
+    lifecycle_cost,
+    packed_cost,
+    price_list,
+    read_charge,
+    restore_cost,
+    restore_estimate,
+    tiers_of,
+)
 from glaciate.requests import StorageClass, Tier
 
 DEEP = StorageClass.DEEP_ARCHIVE
@@ -74,9 +86,36 @@ def test_bulk_is_cheaper_and_slower() -> None:
 
 
 def test_an_archive_that_is_thawed_already_is_not_paid_again() -> None:
-    archive = ArchiveToRead(DEEP, size_bytes=GB, wanted_files=1, wanted_bytes=1000, thawed=True)
+    archive = ArchiveToRead(DEEP, size_bytes=GB, wanted_files=1, wanted_bytes=1000, readable_days=3)
 
     estimate = restore_estimate((archive,), tier=Tier.STANDARD, days=3, file_days=14)
 
     assert estimate.retrieval_usd == 0
     assert estimate.hours == 0
+
+
+def test_a_copy_that_lapses_before_the_wanted_days_is_extended_for_a_request_and_the_days_added() -> None:
+    archive = ArchiveToRead(DEEP, size_bytes=GB, wanted_files=0, wanted_bytes=0, readable_days=2.5)
+
+    estimate = restore_estimate((archive,), tier=Tier.BULK, days=32, file_days=14)
+
+    assert estimate.retrieval_usd == 0
+    assert estimate.requests_usd == pytest.approx(0.025 / 1000)
+    assert estimate.temporary_copy_usd == pytest.approx(29.5 / 30 * 0.023)
+    assert estimate.hours == 0
+
+
+def test_an_upgrade_costs_its_request_and_neither_the_retrieval_nor_the_copy_again() -> None:
+    upgrade = Charge(Asked.UPGRADE, DEEP, Tier.STANDARD, size_bytes=GB, days=0, id="1")
+
+    cost = restore_cost([upgrade], (), file_days=14)
+
+    assert (cost.retrieval_usd, cost.temporary_copy_usd) == (0, 0)
+    assert cost.total_usd == cost.requests_usd == pytest.approx(0.10 / 1000)
+
+
+def test_a_charge_survives_being_kept() -> None:
+    charge = Charge(Asked.EXTENSION, DEEP, Tier.STANDARD, size_bytes=GB, days=2.1, id="2026-07-01T10:30:00+00:00")
+
+    assert read_charge(charge.text) == charge
+    assert read_charge(charge.text).text == charge.text

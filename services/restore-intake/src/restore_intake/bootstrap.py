@@ -14,6 +14,7 @@ from restore_intake.adapters.jobs import DynamoDeletions
 from restore_intake.adapters.requests import DynamoRequests
 from restore_intake.adapters.vault import S3Vault
 from restore_intake.application.accepting import AcceptRestore, QuoteRestore
+from restore_intake.application.asking import AskS3
 from restore_intake.application.describing import CancelRestore, DescribeRestore, ListRestores
 from restore_intake.application.finding import FindWanted
 from restore_intake.application.listing import ListFiles
@@ -158,10 +159,12 @@ def list_files() -> ListFiles:
 @cache
 def _thaw_part() -> ThawPart:
     here = thaw_settings()
+    vault = S3Vault(aws.s3())
     return ThawPart(
         _requests(here),
         _ledger(here),
-        S3Vault(aws.s3()),
+        vault,
+        AskS3(_requests(here), vault, utc_now),
         _bus(here),
         _close(here),
         utc_now,

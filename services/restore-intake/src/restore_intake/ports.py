@@ -7,12 +7,14 @@ from http import HTTPStatus
 from typing import Protocol
 
 from glaciate.catalog import Catalog, CatalogHeader
+from glaciate.costs import Charge
 from glaciate.errors import Problem
 from glaciate.events import RestoreCompleted
 from glaciate.names import ArchiveId, JobId, ProjectName, RequestId
 from glaciate.projects import ProjectsDocument
 from glaciate.requests import Tier
 from glaciate.restores import Part, PartState
+from restore_intake.domain.asking import Asking
 from restore_intake.domain.finding import ArchiveRange, FileVersion
 from restore_intake.domain.ordering import Deletion, PlannedPart, Request
 from restore_intake.domain.thawing import Answer, ArchiveHead, Thaw
@@ -172,8 +174,14 @@ class Requests(Protocol):
     def expects(self, request_id: RequestId) -> None:
         """Says by when the last of a request's parts is expected, as the parts say now."""
 
-    def paid(self, part: Part, *, tier: Tier, size_bytes: int) -> None:
-        """Keeps that this part's asking began a thaw, which is what is paid for."""
+    def asks(self, part: Part, asking: Asking) -> bool:
+        """Notes what a part is about to ask S3; False where it has ended, or somebody has noted something since it was read."""
+
+    def paid(self, part: Part, charge: Charge) -> None:
+        """Keeps what a part's asking has cost, once, and that nothing is being asked any more."""
+
+    def asked_for_nothing(self, part: Part) -> None:
+        """Says that S3 did nothing for this part, and that nothing is being asked any more."""
 
     def look_again(self, waiter: Waiter, *, look_at: datetime) -> None:
         """Says when to look at something again, if it still waits."""

@@ -11,10 +11,11 @@ from pynamodb.expressions.update import Action
 from pynamodb.transactions import TransactWrite
 
 from glaciate.conditional_writes import conditionally
+from glaciate.costs import Charge
 from glaciate.errors import Transient
 from glaciate.names import ArchiveId, ProjectName, RequestId
 from glaciate.requests import Tier
-from glaciate.restores import LIVE_REQUEST, Part, PartState, RequestState, RestoreLedger, read_part
+from glaciate.restores import LIVE_PART, LIVE_REQUEST, Part, PartState, RequestState, RestoreLedger, read_part
 from glaciate.tables import (
     EXPIRING_ITEM,
     EXPIRING_LIST,
@@ -34,6 +35,7 @@ from glaciate.tables import (
     thaw_key,
     waiting_key,
 )
+from restore_intake.domain.asking import Asking
 from restore_intake.domain.ordering import PlannedPart, Request, RestoreOrder, last_expected
 from restore_intake.domain.thawing import Thaw
 from restore_intake.ports import RequestPage, Waiter
@@ -201,10 +203,26 @@ class DynamoRequests:
             lambda: row.update([RequestRow.expected_by.set(expected_by)], condition=it_goes_on_and_takes_longer)
         )
 
-    def paid(self, part: Part, *, tier: Tier, size_bytes: int) -> None:
-        """Keeps that this part's asking began a thaw; one after a lapsed copy is paid on top."""
+    def asks(self, part: Part, asking: Asking) -> bool:
+        """Notes what a part is about to ask S3; False where it has ended, or somebody has noted something since it was read."""
+        nobody_else_asks = PartRow.asking == part.asking if part.asking else PartRow.asking.does_not_exist()
+        it_has_not_ended = PartRow.state.is_in(*LIVE_PART)
         row = PartRow(part.request_id, part_item(part.archive_id))
-        row.update([PartRow.paid_tier.set(tier), PartRow.paid_bytes.add(size_bytes)])
+        moves: list[Action] = [PartRow.asking.set(asking.text)]
+        return conditionally(lambda: row.update(moves, condition=nobody_else_asks & it_has_not_ended))
+
+    def paid(self, part: Part, charge: Charge) -> None:
+        """Keeps what a part's asking has cost: in a set, so that twice is once. One after a lapsed copy is paid on top."""
+        self._asks_no_more(part, PartRow.charges.add({charge.text}))
+
+    def asked_for_nothing(self, part: Part) -> None:
+        """Says that S3 did nothing for this part."""
+        self._asks_no_more(part)
+
+    def _asks_no_more(self, part: Part, *moves: Action) -> None:
+        it_is_kept = PartRow.id.exists()
+        row = PartRow(part.request_id, part_item(part.archive_id))
+        conditionally(lambda: row.update([*moves, PartRow.asking.remove()], condition=it_is_kept))
 
     def look_again(self, waiter: Waiter, *, look_at: datetime) -> None:
         """Says when to look at something again, if it still waits."""
@@ -254,11 +272,19 @@ class DynamoRequests:
             row = ThawRow.get(thaw_key(archive_id), THAW_ITEM, consistent_read=True)
         except ThawRow.DoesNotExist:
             return None
-        return Thaw(Tier(row.tier), int(row.days), row.expected_by)
+        asked_by = RequestId(row.asked_by) if row.asked_by else None
+        return Thaw(Tier(row.tier), int(row.days), row.expected_by, asked_by)
 
     def note_thaw(self, archive_id: ArchiveId, thaw: Thaw) -> None:
         """Keeps what we asked for last."""
-        ThawRow(thaw_key(archive_id), THAW_ITEM, tier=thaw.tier, days=thaw.days, expected_by=thaw.expected_by).save()
+        ThawRow(
+            thaw_key(archive_id),
+            THAW_ITEM,
+            tier=thaw.tier,
+            days=thaw.days,
+            expected_by=thaw.expected_by,
+            asked_by=thaw.asked_by,
+        ).save()
 
 
 def _row(request: Request) -> RequestRow:

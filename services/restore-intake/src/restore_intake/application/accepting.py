@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final, NoReturn
 
 from glaciate.answers import Estimate, RestoreAnswer
@@ -213,20 +213,22 @@ class QuoteRestore:
     def _archives(
         self, wanted: RestoreOrder, found: Found, heads: Mapping[ArchiveId, ArchiveHead]
     ) -> tuple[ArchiveToRead, ...]:
+        now = self.now()
         return tuple(
-            _to_read(heads[archive_id], len(files), sum(file.size for file in files))
+            _to_read(heads[archive_id], len(files), sum(file.size for file in files), now=now)
             for archive_id, files in wanted_by_archive(found.versions, wanted.want).items()
             if archive_id in heads
         )
 
 
-def _to_read(head: ArchiveHead, files: int, size: int) -> ArchiveToRead:
+def _to_read(head: ArchiveHead, files: int, size: int, *, now: datetime) -> ArchiveToRead:
+    readable = head.expires_at - now if head.expires_at is not None and head.expires_at > now else None
     return ArchiveToRead(
         storage_class=known_class(head.storage_class) or StorageClass.STANDARD,
         size_bytes=head.size_bytes,
         wanted_files=files,
         wanted_bytes=size,
-        thawed=head.expires_at is not None,
+        readable_days=readable / timedelta(days=1) if readable is not None else None,
     )
 
 

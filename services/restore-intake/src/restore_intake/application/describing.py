@@ -6,18 +6,19 @@ from datetime import datetime
 from itertools import islice
 from typing import Any, Final
 
-from glaciate.costs import ArchiveToRead, restore_estimate
+from glaciate.costs import ArchiveToRead, Charge, restore_cost
 from glaciate.errors import conflict, invalid, not_found
 from glaciate.messages import ThawFiles
 from glaciate.names import ProjectName, RequestId, accepted_at_of
 from glaciate.outbox import CommandQueue
 from glaciate.part_documents import DocumentLost, PartDocuments
 from glaciate.parts import FileResult, WantedFile
-from glaciate.requests import StorageClass, Tier
+from glaciate.requests import StorageClass
 from glaciate.restores import Part, PartState, RequestState
 from restore_intake.application.thawing import ARCHIVES_PER_MESSAGE, EndCancelled
+from restore_intake.domain.asking import read_asking
 from restore_intake.domain.ordering import Request, last_expected
-from restore_intake.domain.thawing import known_class, thaw_days
+from restore_intake.domain.thawing import known_class
 from restore_intake.ports import Projects, Requests
 
 MOST_PARTS_A_PAGE: Final = 100  # each is one document to read, or two
@@ -171,21 +172,24 @@ def _expected_by(request: Request, parts: tuple[Part, ...]) -> datetime | None:
 
 
 def _cost(request: Request, parts: tuple[Part, ...], restored_days: int | None) -> dict[str, Any]:
-    """What an ended request has cost by the price file: the thaws it began itself (a joined one is another's), and what it restored."""
-    lines = dict.fromkeys(("retrieval_usd", "requests_usd", "temporary_copy_usd", "transfer_usd", "total_usd"), 0.0)
-    for part in parts:
-        read = ArchiveToRead(
+    """What an ended request has cost by the price file: what it asked of S3 itself (a joined thaw is another's), and what it restored."""
+    charges = [charge for part in parts for charge in _charges(part)]
+    read = [
+        ArchiveToRead(
             storage_class=known_class(part.storage_class) or StorageClass.STANDARD,
-            size_bytes=part.paid_bytes,
+            size_bytes=0,
             wanted_files=part.restored,
             wanted_bytes=part.wanted_bytes if part.restored else 0,
-            thawed=part.paid_tier is None,
         )
-        tier = Tier(part.paid_tier) if part.paid_tier else request.order.tier
-        days, file_days = thaw_days(request.order.days), request.order.file_days(restored_days)
-        paid = asdict(restore_estimate((read,), tier=tier, days=days, file_days=file_days))
-        lines = {line: usd + paid[line] for line, usd in lines.items()}
-    return lines
+        for part in parts
+    ]
+    return asdict(restore_cost(charges, read, file_days=request.order.file_days(restored_days)))
+
+
+def _charges(part: Part) -> tuple[Charge, ...]:
+    """What a part's asking has cost; an asking whose answer nobody has heard before the part ended counts as granted."""
+    asking = read_asking(part.asking)
+    return part.charges if asking is None else (*part.charges, asking.charge)
 
 
 def _describe_file(key: str, size: int, state: str, **known: Any) -> dict[str, Any]:

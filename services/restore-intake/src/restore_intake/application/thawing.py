@@ -12,10 +12,10 @@ from glaciate.messages import ThawFiles
 from glaciate.names import ArchiveId, RequestId
 from glaciate.outbox import CommandQueue, EventBus
 from glaciate.part_documents import DocumentLost, PartDocuments
-from glaciate.requests import Tier
 from glaciate.restores import Part, PartState, RequestState
 from glaciate.telemetry import count, logger
 from restore_intake.application.accepting import Promised, planned_parts
+from restore_intake.application.asking import AskS3
 from restore_intake.application.finding import FindWanted, Found
 from restore_intake.application.reminding import RemindOfExpiry
 from restore_intake.domain.finding import ArchiveRange, Progress, batches, clusters, newest_first, read_progress
@@ -28,7 +28,6 @@ from restore_intake.domain.thawing import (
     Thaw,
     available_tier,
     expected_by,
-    may_be_running,
     next_step,
     slowest,
 )
@@ -154,6 +153,7 @@ class ThawPart:
     requests: Requests
     ledger: Ledger
     vault: Vault
+    ask: AskS3
     bus: EventBus
     close: CloseRequest
     now: Clock
@@ -179,7 +179,7 @@ class ThawPart:
 
     def _thaw(self, part: Part, request: Request) -> None:
         head = self.vault.head(part.vault_bucket, part.vault_key)
-        running = self._running(part, head) if head and head.ongoing else None
+        part, running = self.ask.recover(part, head)
         tier = available_tier(head, request.order.tier)
         step = next_step(head, now=self.now(), tier=tier, days=request.order.days, running=running)
         logger().info(
@@ -192,34 +192,23 @@ class ThawPart:
                 self._join(part, head, running)
             case Act.GIVE_UP:
                 self._give_up(part)
-            case Act.ASK | Act.EXTEND:
-                self._ask(part, request, step, head, running)
+            case Act.ASK | Act.EXTEND if head is not None:
+                self._ask(part, request, step, head)
 
-    def _ask(self, part: Part, request: Request, step: Step, head: ArchiveHead | None, running: Thaw | None) -> None:
-        tier, days = step.tier or Tier.STANDARD, step.days or request.order.days
-        match self.vault.thaw(part.vault_bucket, part.vault_key, tier=tier, days=days):
+    def _ask(self, part: Part, request: Request, step: Step, head: ArchiveHead) -> None:
+        answer, running = self.ask(part, head, step)
+        match answer:
             case Answer.BEGUN:
-                storage_class = head.storage_class if head else part.storage_class
-                thaw = Thaw(tier, days, expected_by(storage_class, tier=tier, asked_at=self.now()))
-                self.requests.note_thaw(part.archive_id, thaw)
-                if head is not None and not head.ongoing:
-                    self.requests.paid(part, tier=tier, size_bytes=head.size_bytes)
-                self._join(part, head, thaw)
+                self._join(part, head, running)
                 count("ThawBegun")
             case Answer.RENEWED:
                 self._announce_renewed(part, request)
             case Answer.READABLE:
                 self._announce(part, request, readable_until=step.readable_until)
             case Answer.RUNNING:
-                self._join(part, head, running or self._running(part, head))
+                self._join(part, head, running)
             case Answer.GONE:
                 self._give_up(part)
-
-    def _running(self, part: Part, head: ArchiveHead | None) -> Thaw | None:
-        """The thaw that is on its way, if it is one that we asked for."""
-        last = self.requests.last_thaw(part.archive_id)
-        storage_class = head.storage_class if head else part.storage_class
-        return last if last is not None and may_be_running(last, storage_class, now=self.now()) else None
 
     def _join(self, part: Part, head: ArchiveHead | None, running: Thaw | None) -> None:
         """Waits for a thaw; for one whose tier nobody knows as long as the slowest takes, and for one that is late from look to look."""

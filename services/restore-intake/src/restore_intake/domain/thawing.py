@@ -20,6 +20,7 @@ from enum import StrEnum
 from typing import Final
 
 from glaciate.costs import tiers_of
+from glaciate.names import RequestId
 from glaciate.requests import StorageClass, Tier
 
 LEAST_THAW_DAYS: Final = (
@@ -78,11 +79,12 @@ class ArchiveHead:
 
 @dataclass(frozen=True, slots=True)
 class Thaw:
-    """A thaw that we asked for: an upgrade may not change its days."""
+    """A thaw that we asked for: an upgrade may not change its days. `asked_by` is the request for which it was asked."""
 
     tier: Tier
     days: int
     expected_by: datetime
+    asked_by: RequestId | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,8 +154,13 @@ def next_step(head: ArchiveHead | None, *, now: datetime, tier: Tier, days: int,
         case Copy.COLD:
             return Step(Act.ASK, tier, wanted_days)
         case Copy.THAWING:
-            may_upgrade = running is not None and _SPEED[tier] > _SPEED[running.tier]
+            may_upgrade = running is not None and is_faster(tier, running.tier)
             return Step(Act.ASK, tier, running.days) if running and may_upgrade else Step(Act.JOIN)
+
+
+def is_faster(tier: Tier, other: Tier) -> bool:
+    """Whether a tier is faster than another: S3 speeds a thaw up, and never slows one down."""
+    return _SPEED[tier] > _SPEED[other]
 
 
 def expected_by(storage_class: str, *, tier: Tier, asked_at: datetime) -> datetime:
