@@ -3,6 +3,7 @@ comes by. Each time the restore finishes, S3 is asked to thaw once, and nothing 
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -27,6 +28,12 @@ from glaciate.tables import (
 )
 
 pytestmark = pytest.mark.slow
+
+GB = 1024**3
+ARCHIVE_GB, FILE_GB = 1000 / GB, 10 / GB
+FEE_USD, BULK_FEE_USD = 0.10 / 1000, 0.025 / 1000  # of a RestoreObject, by the price file
+FILE_USD = (0.0004 + 0.005) / 1000  # its GET and its PUT
+MONTH_USD = 0.023  # a GB in Standard
 
 
 @pytest.fixture
@@ -107,6 +114,31 @@ class Trial:
         self.check_nothing_is_kept_for_good([entry["request_id"] for entry in requests])
         begun = [event for event in world.s3.told if event["detail-type"] == "Object Restore Initiated"]
         assert [event["detail"]["object"]["key"] for event in begun] == [f"archives/demo/{self.archive}.zip"]
+        self.check_times(requests, begun_at=datetime.fromisoformat(begun[0]["time"]))
+        self.check_costs([entry["request_id"] for entry in requests])
+
+    def check_times(self, requests: list[dict[str, Any]], *, begun_at: datetime) -> None:
+        """What thaws is expected when the tier of the thaw says so; what nobody looked at before it ended was never thawing."""
+        by = begun_at + timedelta(hours=12)
+        parts = [self.world.ledger.part(entry["request_id"], self.archive) for entry in requests]
+        assert by in {part.expected_by for part in parts if part}
+        assert {part.expected_by for part in parts if part} <= {by, None}
+        for entry in requests:
+            assert entry["expected_by"] in {by, entry["accepted_at"] + timedelta(hours=12)}
+
+    def check_costs(self, request_ids: list[RequestId]) -> None:
+        """One thaw in all, whoever asked for it, and each request its own file."""
+        costs = [self.cost(request_id) for request_id in request_ids]
+        assert sum(cost["retrieval_usd"] for cost in costs) == pytest.approx(ARCHIVE_GB * 0.02)
+        assert sum(cost["requests_usd"] for cost in costs) == pytest.approx(FEE_USD + len(costs) * FILE_USD)
+        copies = ARCHIVE_GB * 3 + len(costs) * FILE_GB * 14
+        assert sum(cost["temporary_copy_usd"] for cost in costs) == pytest.approx(copies * MONTH_USD / 30)
+        assert max(cost["retrieval_usd"] for cost in costs) == pytest.approx(ARCHIVE_GB * 0.02)  # nor split
+
+    def cost(self, request_id: RequestId) -> dict[str, float]:
+        status = self.world.describe(request_id, limit=1, token=None)
+        cost: dict[str, float] = status["cost"]
+        return cost
 
     def check_nothing_is_kept_for_good(self, request_ids: list[RequestId]) -> None:
         for request_id in request_ids:
@@ -167,6 +199,147 @@ def test_a_death_of_the_sweeper_that_mends_a_lost_message_costs_time_and_nothing
         deaths += 1
 
     assert deaths >= 10
+
+
+def begin(world: World, executioner: Executioner, number: int, **body: Any) -> Trial:
+    """A restore of the first of an archive's two files, its thaw asked for."""
+    world.s3.told.clear()
+    archive = world.vault.put(number, [f"{number}.csv", f"{number}.more.csv"])
+    trial = Trial(world, executioner, archive, f"{number}.csv")
+    world.post(filename=trial.name, **body)
+    trial.thaw()
+    return trial
+
+
+def handle(world: World, messages: list[str]) -> None:
+    for body in messages:
+        world.thaw_files(_command(body))
+
+
+def thaw_dying(trial: Trial, *, strikes_at: int) -> None:
+    """Handles what waits on the thaw queue, and again where that dies."""
+    messages = trial.world._take(trial.world.queue_url)
+    trial.survive(lambda: handle(trial.world, messages), strikes_at=strikes_at)
+
+
+def _requests(world: World) -> list[dict[str, Any]]:
+    requests: list[dict[str, Any]] = world.list_restores("demo", limit=100, token=None)["requests"]
+    return requests
+
+
+def test_a_death_while_a_thaw_is_sped_up_neither_loses_nor_doubles_its_cost(
+    world: World, executioner: Executioner
+) -> None:
+    deaths = 0
+    while True:
+        trial = begin(world, executioner, deaths, retrieval_tier="Bulk")
+        world.s3.advance(hours=1)
+        asked_at = world.s3.now
+        fast = world.post(filename=f"{deaths}.more.csv", retrieval_tier="Standard")
+
+        thaw_dying(trial, strikes_at=deaths)
+        part = world.ledger.part(fast, trial.archive)
+        world.s3.advance(hours=13)
+        trial.sweep_until_quiet()
+
+        assert part is not None
+        assert part.expected_by == asked_at + timedelta(hours=12)
+        cost = trial.cost(fast)
+        assert cost["retrieval_usd"] == 0
+        assert cost["requests_usd"] == pytest.approx(FEE_USD + FILE_USD)
+        [slow] = [entry for entry in _requests(world) if entry["wanted"] == trial.name]
+        assert trial.cost(slow["request_id"])["retrieval_usd"] == pytest.approx(ARCHIVE_GB * 0.0025)
+        assert trial.cost(slow["request_id"])["requests_usd"] == pytest.approx(BULK_FEE_USD + FILE_USD)
+        if not trial.died:
+            break
+        deaths += 1
+
+    assert deaths >= 10
+
+
+def test_a_death_while_a_copy_is_extended_neither_loses_nor_doubles_its_cost(
+    world: World, executioner: Executioner
+) -> None:
+    deaths = 0
+    while True:
+        trial = begin(world, executioner, deaths)
+        world.s3.advance(hours=13)
+        trial.unpack()
+        world.s3.advance(days=2)
+        longer = world.post(filename=f"{deaths}.more.csv", days=9)
+        quoted = world.describe(longer, limit=1, token=None)["estimate"]
+
+        thaw_dying(trial, strikes_at=deaths)
+        trial.unpack()
+
+        assert quoted["temporary_copy_usd"] > ARCHIVE_GB * 6 * MONTH_USD / 30
+        cost = trial.cost(longer)
+        assert cost == pytest.approx({line: quoted[line] for line in cost})
+        assert cost["requests_usd"] == pytest.approx(FEE_USD + FILE_USD)
+        if not trial.died:
+            break
+        deaths += 1
+
+    assert deaths >= 9
+
+
+def test_a_death_while_another_request_asks_for_the_same_archive_leaves_one_thaw_to_pay(
+    world: World, executioner: Executioner
+) -> None:
+    deaths = 0
+    while True:
+        world.s3.told.clear()
+        archive = world.vault.put(deaths, [f"{deaths}.csv", f"{deaths}.more.csv"])
+        trial = Trial(world, executioner, archive, f"{deaths}.csv")
+        first = trial.post()
+        firsts = world._take(world.queue_url)
+        other = world.post(filename=f"{deaths}.more.csv")
+        others = world._take(world.queue_url)
+
+        try:
+            executioner.arm(deaths)
+            handle(world, firsts)
+        except Killed:
+            trial.died = True
+        executioner.arm(None)
+        for bodies in (others, firsts, others):
+            handle(world, bodies)
+        world.s3.advance(hours=13)
+        trial.unpack()
+
+        trial.check_costs([first, other])
+        if not trial.died:
+            break
+        deaths += 1
+
+    assert deaths >= 10
+
+
+def test_what_was_asked_for_counts_where_the_files_came_before_anybody_looked_again(
+    world: World, executioner: Executioner
+) -> None:
+    deaths = thaws = 0
+    while True:
+        world.s3.told.clear()
+        trial = Trial(world, executioner, world.vault.put(deaths, [f"{deaths}.csv"]), f"{deaths}.csv")
+        request_id = trial.post()
+        messages = world._take(world.queue_url)
+        try:
+            executioner.arm(deaths)
+            handle(world, messages)
+        except Killed:
+            trial.died = True
+        executioner.arm(None)
+        if world.s3.told:
+            thaws += 1
+            world.s3.advance(hours=13)
+            trial.unpack()
+            trial.check_costs([request_id])
+        if not trial.died:
+            break
+        deaths += 1
+
+    assert 3 <= thaws < deaths
 
 
 @pytest.mark.slow

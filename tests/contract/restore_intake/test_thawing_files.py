@@ -629,6 +629,36 @@ def test_a_lost_completion_event_is_made_good(world: World) -> None:
     assert [event.archive_id for event in readable] == [archive]
 
 
+def test_a_copy_that_came_as_it_was_asked_for_is_not_extended_when_somebody_looks_late(world: World) -> None:
+    archive = world.vault.put(0, ["a.csv"])
+    request_id = world.post(filename="a.csv", days=3)
+    world.drain()
+    world.s3.advance(days=2)  # nobody has heard of it: three days from now it will not be there any more
+    world.told()
+
+    world.sweep(at_most=100)
+    unpack(world, request_id, archive)
+
+    assert asked_to_thaw(world) == 1
+    assert any(isinstance(event, ArchiveReadable) for event in world.told())
+    status = world.describe(request_id, limit=1, token=None)
+    assert status["cost"]["total_usd"] == pytest.approx(status["estimate"]["total_usd"])
+
+
+def test_a_copy_that_was_extended_is_not_extended_again_when_somebody_looks_late(world: World) -> None:
+    world.vault.put(0, ["a.csv", "b.csv"])
+    world.post(filename="a.csv", days=3)
+    world.drain()
+    world.s3.advance(days=2)
+    world.post(filename="b.csv", days=5)
+    world.drain()
+
+    world.s3.advance(days=2)
+    world.sweep(at_most=100)
+
+    assert asked_to_thaw(world) == 2
+
+
 def test_a_copy_that_expired_before_it_was_read_is_thawed_again(world: World) -> None:
     archive = world.vault.put(0, ["a.csv"])
     request_id = world.post(filename="a.csv")

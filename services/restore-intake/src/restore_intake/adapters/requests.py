@@ -208,7 +208,7 @@ class DynamoRequests:
         nobody_else_asks = PartRow.asking == part.asking if part.asking else PartRow.asking.does_not_exist()
         it_has_not_ended = PartRow.state.is_in(*LIVE_PART)
         row = PartRow(part.request_id, part_item(part.archive_id))
-        moves: list[Action] = [PartRow.asking.set(asking.text)]
+        moves: list[Action] = [PartRow.asking.set(asking.text), PartRow.asked_at.set(asking.asked_at)]
         return conditionally(lambda: row.update(moves, condition=nobody_else_asks & it_has_not_ended))
 
     def paid(self, part: Part, charge: Charge) -> None:

@@ -1,7 +1,7 @@
 """Thawing: resolve what is still open, ask S3 for readable copies, tell when they are there already, close what has ended."""
 
 from collections.abc import Callable, Iterable, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Final, TypeVar
@@ -181,7 +181,7 @@ class ThawPart:
         head = self.vault.head(part.vault_bucket, part.vault_key)
         part, running = self.ask.recover(part, head)
         tier = available_tier(head, request.order.tier)
-        step = next_step(head, now=self.now(), tier=tier, days=request.order.days, running=running)
+        step = next_step(head, now=self.now(), tier=tier, days=request.order.days, running=running, since=part.asked_at)
         logger().info(
             "archive looked at", extra={"archive_id": part.archive_id, "request_id": part.request_id, "act": step.act}
         )
@@ -199,7 +199,7 @@ class ThawPart:
         answer, running = self.ask(part, head, step)
         match answer:
             case Answer.BEGUN:
-                self._join(part, head, running)
+                self._join(replace(part, asked_at=self.now()), head, running)
                 count("ThawBegun")
             case Answer.RENEWED:
                 self._announce_renewed(part, request)

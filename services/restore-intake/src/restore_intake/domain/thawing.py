@@ -121,8 +121,8 @@ def read_restore_header(header: str | None) -> tuple[bool, datetime | None]:
     return ongoing == "true", parsedate_to_datetime(expiry).astimezone(UTC) if expiry else None
 
 
-def copy_of(head: ArchiveHead | None, *, now: datetime, days: int) -> Copy:
-    """What there is to read, for somebody who wants it for so many days from now."""
+def copy_of(head: ArchiveHead | None, *, now: datetime, days: int, since: datetime | None = None) -> Copy:
+    """What there is to read, for somebody who wants it for so many days, counted from when S3 was asked; left out: from now."""
     if head is None:
         return Copy.GONE
     if not head.needs_thaw:
@@ -131,7 +131,7 @@ def copy_of(head: ArchiveHead | None, *, now: datetime, days: int) -> Copy:
         return Copy.THAWING
     if head.expires_at is None or head.expires_at <= now:
         return Copy.COLD
-    return Copy.WARM if head.expires_at >= now + timedelta(days=days) else Copy.LUKEWARM
+    return Copy.WARM if head.expires_at >= (since or now) + timedelta(days=days) else Copy.LUKEWARM
 
 
 def thaw_days(days: int) -> int:
@@ -139,10 +139,21 @@ def thaw_days(days: int) -> int:
     return max(days, LEAST_THAW_DAYS)
 
 
-def next_step(head: ArchiveHead | None, *, now: datetime, tier: Tier, days: int, running: Thaw | None) -> Step:
-    """What to do about an archive that is wanted for `days`, thawed by `tier` at the latest; `running`: the last thaw we asked for."""
+def next_step(
+    head: ArchiveHead | None,
+    *,
+    now: datetime,
+    tier: Tier,
+    days: int,
+    running: Thaw | None,
+    since: datetime | None = None,
+) -> Step:
+    """What to do about an archive that is wanted for `days`, thawed by `tier` at the latest; `running`: the last thaw we asked for.
+
+    `since`: when S3 was asked for it, so that a copy which came as it was asked for is not extended whenever somebody looks.
+    """
     wanted_days = thaw_days(days)
-    copy = copy_of(head, now=now, days=wanted_days)
+    copy = copy_of(head, now=now, days=wanted_days, since=since)
     expires_at = head.expires_at if head else None
     match copy:
         case Copy.GONE:
