@@ -152,7 +152,14 @@ class DynamoRequests:
         conditionally(lambda: row.update(moves, condition=it_is_not_yet))
 
     def thawing(self, part: Part, *, asked_at: datetime, expected_by: datetime, look_at: datetime) -> None:
-        """Says that a part thaws unless it has moved on meanwhile, and that its request does, and by when."""
+        """Says that a part thaws unless it has moved on meanwhile, and that its request does, and by when.
+
+        The part last: as long as it is not said to thaw, it is looked at again, and all of this said again.
+        """
+        request = RequestRow(part.request_id, REQUEST_ITEM)
+        it_is_accepted = RequestRow.state == RequestState.ACCEPTED
+        conditionally(lambda: request.update([RequestRow.state.set(RequestState.THAWING)], condition=it_is_accepted))
+        self._takes_until(part.request_id, expected_by)
         moves: list[Action] = [
             PartRow.state.set(PartState.THAWING),
             PartRow.asked_at.set(asked_at),
@@ -161,16 +168,12 @@ class DynamoRequests:
         ]
         it_has_not_moved_on = PartRow.state.is_in(part.state, PartState.PENDING, PartState.THAWING)
         self._say(part, moves, it_has_not_moved_on, look_at=look_at)
-        request = RequestRow(part.request_id, REQUEST_ITEM)
-        it_is_accepted = RequestRow.state == RequestState.ACCEPTED
-        conditionally(lambda: request.update([RequestRow.state.set(RequestState.THAWING)], condition=it_is_accepted))
-        self._takes_until(part.request_id, expected_by)
 
     def waits(self, part: Part, *, reason: str, expected_by: datetime, look_at: datetime) -> None:
         """Says what keeps a part from being thawed for now, unless it has moved on, and by when it is expected nevertheless."""
+        self._takes_until(part.request_id, expected_by)
         moves: list[Action] = [PartRow.reason.set(reason), PartRow.expected_by.set(expected_by)]
         self._say(part, moves, PartRow.state.is_in(PartState.PENDING, PartState.THAWING), look_at=look_at)
-        self._takes_until(part.request_id, expected_by)
 
     def readable(self, part: Part, *, since: datetime, look_at: datetime) -> None:
         """Says that a part's archive can be read and waits for a worker, unless it has moved on."""
@@ -216,8 +219,8 @@ class DynamoRequests:
         self._asks_no_more(part, PartRow.charges.add({charge.text}))
 
     def asked_for_nothing(self, part: Part) -> None:
-        """Says that S3 did nothing for this part."""
-        self._asks_no_more(part)
+        """Says that S3 did nothing for this part, and that it was asked last when it was before."""
+        self._asks_no_more(part, PartRow.asked_at.set(part.asked_at) if part.asked_at else PartRow.asked_at.remove())
 
     def _asks_no_more(self, part: Part, *moves: Action) -> None:
         it_is_kept = PartRow.id.exists()
