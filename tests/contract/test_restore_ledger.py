@@ -209,6 +209,16 @@ def test_unpacking_begins_from_every_state_that_has_not_ended(ledger: RestoreLed
     assert request_row().state == RequestState.UNPACKING
 
 
+def test_a_late_fact_does_not_shorten_how_long_a_copy_stays(ledger: RestoreLedger) -> None:
+    record_request()
+    record_part()
+    until = [NOW + timedelta(days=days) for days in (5, 3, 7)]
+
+    parts = [ledger.begin_unpacking(REQUEST, ARCHIVE, readable_until=moment) for moment in until]
+
+    assert [part.readable_until for part in parts if part] == [until[0], until[0], until[2]]
+
+
 def test_unpacking_begun_twice_is_the_same_as_once(ledger: RestoreLedger) -> None:
     record_request()
     record_part()

@@ -40,8 +40,10 @@ class FakeRestoreLedger:
     def begin_unpacking(
         self, request_id: RequestId, archive_id: ArchiveId, *, readable_until: datetime | None
     ) -> Part | None:
+        known = self.parts[request_id, archive_id].readable_until if (request_id, archive_id) in self.parts else None
+        until = max((moment for moment in (known, readable_until) if moment is not None), default=None)
         return self._move(
-            request_id, archive_id, goes_on=True, state=PartState.UNPACKING, readable_until=readable_until, reason=None
+            request_id, archive_id, goes_on=True, state=PartState.UNPACKING, readable_until=until, reason=None
         )
 
     def thaw_again(self, request_id: RequestId, archive_id: ArchiveId) -> None:
@@ -56,7 +58,6 @@ class FakeRestoreLedger:
         restored: int,
         failed: int,
         reason: str | None = None,
-        readable_until: datetime | None = None,
     ) -> bool:
         if not state.ended:
             msg = f"{state} does not end a part"

@@ -178,7 +178,10 @@ class RestoreLedger:
     def begin_unpacking(
         self, request_id: RequestId, archive_id: ArchiveId, *, readable_until: datetime | None
     ) -> Part | None:
-        """Says that a part is being unpacked; again is harmless. None where there is nothing left to do: ended, or cancelled."""
+        """Says that a part is being unpacked; again is harmless. None where there is nothing left to do: ended, or cancelled.
+
+        Facts come late and out of order, and a copy's period only ever grows: an earlier `readable_until` than is known is passed over.
+        """
         request = self._living(request_id)
         if request is None:
             return None
@@ -188,14 +191,17 @@ class RestoreLedger:
             PartRow.begun.set(True),
             PartRow.reason.remove(),
         ]
-        if readable_until is not None:
-            moves.append(PartRow.readable_until.set(readable_until))
         if (
             self.restored_days is not None and not request.to_original
         ):  # every file is written after this moment, or written again
             moves.append(PartRow.available_until.set(_midnight_after(self.now() + timedelta(days=self.restored_days))))
         row = PartRow(request_id, part_item(archive_id))
-        if not conditionally(lambda: row.update(actions=moves, condition=it_has_not_ended)):
+        said = False
+        if readable_until is not None:
+            it_stays_longer = PartRow.readable_until.does_not_exist() | (PartRow.readable_until < readable_until)
+            longer = [*moves, PartRow.readable_until.set(readable_until)]
+            said = conditionally(lambda: row.update(actions=longer, condition=it_has_not_ended & it_stays_longer))
+        if not said and not conditionally(lambda: row.update(actions=moves, condition=it_has_not_ended)):
             return None
         unpacking_has_not_begun = RequestRow.state.is_in(RequestState.ACCEPTED, RequestState.THAWING)
         conditionally(
@@ -243,7 +249,6 @@ class RestoreLedger:
         restored: int,
         failed: int,
         reason: str | None = None,
-        readable_until: datetime | None = None,
     ) -> bool:
         """Ends a part and counts it on its request, in one transaction. False where it had ended already: nothing changed.
 
@@ -259,8 +264,6 @@ class RestoreLedger:
         it_has_not_ended = PartRow.state.is_in(*LIVE_PART)
         moves: list[Action] = [PartRow.state.set(state), PartRow.restored.set(restored), PartRow.failed.set(failed)]
         moves.append(PartRow.reason.remove() if reason is None else PartRow.reason.set(reason))
-        if readable_until is not None:
-            moves.append(PartRow.readable_until.set(readable_until))
 
         def end(transaction: TransactWrite) -> None:
             transaction.update(

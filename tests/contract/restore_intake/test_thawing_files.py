@@ -277,13 +277,15 @@ def test_a_lukewarm_archive_is_extended_and_announced(world: World) -> None:
     world.s3.advance(days=2)
     world.told()
 
-    world.post(filename="b.csv", days=5)
+    request_id = world.post(filename="b.csv", days=5)
     world.drain()
+    [part] = world.describe(request_id, limit=10, token=None)["parts"]
 
     [accepted, readable] = world.told()
     assert isinstance(accepted, RestoreAccepted)
     assert isinstance(readable, ArchiveReadable)
     assert readable.readable_until == datetime(2026, 7, 9, tzinfo=UTC)  # five days from the asking, not from the thaw
+    assert part["readable_until"] == readable.readable_until
     said = world.s3.head_object(Bucket=VAULT, Key=next(key for op, key in world.s3.asked if op == "RestoreObject"))
     assert said["Restore"] == 'ongoing-request="false", expiry-date="Thu, 09 Jul 2026 00:00:00 GMT"'
 

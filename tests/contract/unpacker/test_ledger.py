@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import boto3
 import pytest
@@ -38,6 +38,10 @@ class Bench:
 
     def settle(self, request_id: RequestId, archive_id: ArchiveId) -> None:
         self.ledger.settle(request_id, archive_id, tell=self.told.append)
+
+    def readable_until(self, request_id: RequestId, *moments: datetime) -> list[datetime | None]:
+        parts = [self.ledger.begin_unpacking(request_id, ARCHIVE, readable_until=moment) for moment in moments]
+        return [part.readable_until for part in parts if part is not None]
 
     def begins(self, request_id: RequestId, archive_id: ArchiveId = ARCHIVE) -> bool:
         return self.ledger.begin_unpacking(request_id, archive_id, readable_until=NOW) is not None
@@ -106,6 +110,13 @@ def bench(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> It
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
     with mock_aws():
         yield fake() if request.param == "fake" else real()
+
+
+def test_a_late_fact_does_not_shorten_how_long_a_copy_stays(bench: Bench) -> None:
+    bench.add(ONE, ARCHIVE)
+    later = NOW + timedelta(days=2)
+
+    assert bench.readable_until(ONE, later, NOW) == [later, later]
 
 
 def test_a_part_is_begun_as_long_as_it_has_not_ended(bench: Bench) -> None:

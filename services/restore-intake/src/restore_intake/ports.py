@@ -168,8 +168,11 @@ class Requests(Protocol):
     def waits(self, part: Part, *, reason: str, expected_by: datetime, look_at: datetime) -> None:
         """Says what keeps a part from being thawed for now, unless it has moved on; and when to look at it."""
 
-    def readable(self, part: Part, *, since: datetime, look_at: datetime) -> None:
-        """Says that a part's archive can be read and waits for a worker, unless it has moved on; and when to look at it."""
+    def readable(self, part: Part, *, since: datetime, until: datetime | None, look_at: datetime) -> None:
+        """Says that a part's archive can be read and waits for a worker, unless it has moved on; and when to look at it.
+
+        `until`: when S3 ends the readable copy; None where the class is read at once.
+        """
 
     def expects(self, request_id: RequestId) -> None:
         """Says by when the last of a request's parts is expected, as the parts say now."""
@@ -226,7 +229,6 @@ class Ledger(Protocol):
         restored: int,
         failed: int,
         reason: str | None = None,
-        readable_until: datetime | None = None,
     ) -> bool:
         """Ends a part and counts it; False where it had ended."""
 

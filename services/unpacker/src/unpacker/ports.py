@@ -52,7 +52,6 @@ class Ledger(Protocol):
         restored: int,
         failed: int,
         reason: str | None = None,
-        readable_until: datetime | None = None,
     ) -> bool:
         """The part has ended; a second call changes nothing."""
 

@@ -175,9 +175,11 @@ class DynamoRequests:
         moves: list[Action] = [PartRow.reason.set(reason), PartRow.expected_by.set(expected_by)]
         self._say(part, moves, PartRow.state.is_in(PartState.PENDING, PartState.THAWING), look_at=look_at)
 
-    def readable(self, part: Part, *, since: datetime, look_at: datetime) -> None:
+    def readable(self, part: Part, *, since: datetime, until: datetime | None, look_at: datetime) -> None:
         """Says that a part's archive can be read and waits for a worker, unless it has moved on."""
         moves: list[Action] = [PartRow.reason.remove(), PartRow.expected_by.set(since)]
+        if until is not None:
+            moves.append(PartRow.readable_until.set(until))
         self._say(part, moves, PartRow.state.is_in(PartState.PENDING, PartState.THAWING), look_at=look_at)
 
     def expects(self, request_id: RequestId) -> None:

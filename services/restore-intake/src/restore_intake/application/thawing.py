@@ -240,7 +240,7 @@ class ThawPart:
             )
         )
         now = self.now()
-        self.requests.readable(part, since=now, look_at=now + self.look_after)
+        self.requests.readable(part, since=now, until=readable_until, look_at=now + self.look_after)
 
     def _give_up(self, part: Part) -> None:
         reason = f"the archive s3://{part.vault_bucket}/{part.vault_key} is not in the vault any more"

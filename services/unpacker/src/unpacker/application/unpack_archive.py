@@ -64,7 +64,7 @@ class UnpackArchive:
                 self._thaw_again(request_id, archive_id, fact)
                 continue
             if request_id in parts:
-                self._end_part(request_id, archive_id, tuple(outcomes.result(want) for want in wants), fact)
+                self._end_part(request_id, archive_id, tuple(outcomes.result(want) for want in wants))
             self.ledger.settle(request_id, archive_id, tell=self._tell)
 
     def _archive_of(self, fact: ObjectRestoreCompleted | ArchiveReadable) -> ArchiveId | None:
@@ -123,7 +123,6 @@ class UnpackArchive:
         request_id: RequestId,
         archive_id: ArchiveId,
         results: tuple[FileResult, ...],
-        fact: ObjectRestoreCompleted | ArchiveReadable,
     ) -> None:
         self.documents.put_results(request_id, archive_id, results)
         failures = [result for result in results if result.state == "FAILED"]
@@ -135,7 +134,6 @@ class UnpackArchive:
             restored=restored,
             failed=len(failures),
             reason=failures[0].reason if failures else None,
-            readable_until=fact.readable_until,
         )
         if not ended:  # cancelled meanwhile, or by an earlier delivery: that end stands
             logger().info("part had ended before", extra={"request_id": request_id, "archive_id": archive_id})
