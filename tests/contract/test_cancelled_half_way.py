@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
 from typing import Any
@@ -10,17 +10,13 @@ from typing import Any
 import pytest
 
 from fakes.mortal import Killed, Life
-from fakes.restore_world import World, restore_world
-from fakes.unpacking import FakeCatalogs, FakeOriginalFiles, FakeRestoredFiles, FakeVault, header_of, zip_of
-from fakes.vault import VAULT
+from fakes.restore_halves import FILES, Halves
+from fakes.restore_world import restore_world
+from fakes.unpacking import zip_of
 from glaciate.errors import Problem
-from glaciate.events import ObjectRestoreCompleted, RestoreCompleted
+from glaciate.events import RestoreCompleted
 from glaciate.names import ArchiveId, RequestId
 from glaciate.restores import CANCELLED_HALF_WAY, RestoreLedger
-from unpacker.application import RebuildCatalog, UnpackArchive, UnpackMembers
-from unpacker.domain import ReadLimits
-
-FILES = {"a.csv": b"the first file", "b.csv": b"the second file, which is longer"}
 
 
 @dataclass
@@ -36,49 +32,8 @@ class Cancelling(Life):
         return Life.live(self, call)
 
 
-@dataclass
-class Halves:
-    """Both halves of restoring: the intake's use cases, and a worker at the same ledger and documents."""
-
-    world: World
-    vault: FakeVault = field(default_factory=FakeVault)
-    catalogs: FakeCatalogs = field(default_factory=FakeCatalogs)
-    archives: int = 0
-
-    def __post_init__(self) -> None:
-        self.restored = FakeRestoredFiles(self.vault)
-
-    def ask(self) -> tuple[RequestId, ArchiveId]:
-        """A request for all files of an archive of its own, which S3 thaws."""
-        archive = self.world.vault.put(self.archives, {key: len(content) for key, content in FILES.items()})
-        self.archives += 1
-        self.vault.archives[header_of(archive).vault_key], members = zip_of(FILES)
-        self.catalogs.keep(header_of(archive), members)
-        request_id = self.world.post(archive_id=archive)
-        self.world.drain()
-        return request_id, archive
-
-    def work(self, archive: ArchiveId, life: Life | None = None) -> None:
-        """A delivery of the archive's message to a worker."""
-        wrap: Callable[[Any], Any] = life.wrap if life else lambda thing: thing
-        unpack = UnpackArchive(
-            vault_bucket=VAULT,
-            ledger=wrap(self.world.ledger),
-            catalogs=self.catalogs,
-            rebuild_catalog=RebuildCatalog(self.vault, self.catalogs, 2_000),
-            documents=wrap(self.world.ledger.documents),
-            unpack=UnpackMembers(
-                self.vault,
-                wrap(self.restored),
-                FakeOriginalFiles(self.vault),
-                ReadLimits(gap_bytes=64, limit_bytes=2_000, whole_share=0.85, whole_member_bytes=1_000),
-                1,
-                1,
-            ),
-            thaw_queue=self.world.queue,
-            bus=self.world.bus,
-        )
-        unpack(ObjectRestoreCompleted(correlation_id="e", vault_bucket=VAULT, vault_key=header_of(archive).vault_key))
+class Cancelled(Halves):
+    """With a request that somebody cancels."""
 
     def cancel(self, request_id: RequestId) -> None:
         """Somebody cancels; too late is harmless."""
@@ -126,13 +81,13 @@ class Halves:
 
 
 @pytest.fixture
-def halves() -> Iterator[Halves]:
+def halves() -> Iterator[Cancelled]:
     with restore_world() as world:
-        yield Halves(world)
+        yield Cancelled(world)
 
 
 @pytest.mark.slow
-def test_a_cancel_before_any_step_of_the_worker_is_told_truly(halves: Halves) -> None:
+def test_a_cancel_before_any_step_of_the_worker_is_told_truly(halves: Cancelled) -> None:
     ends = []
     for step in range(halves.steps()):
         request_id, archive = halves.ask()
@@ -149,7 +104,7 @@ def test_a_cancel_before_any_step_of_the_worker_is_told_truly(halves: Halves) ->
 @pytest.mark.slow
 @pytest.mark.parametrize("after_effect", [False, True], ids=["before", "after"])
 def test_a_cancel_between_the_death_of_a_worker_and_its_message_again_is_told_truly(
-    halves: Halves, after_effect: bool
+    halves: Cancelled, after_effect: bool
 ) -> None:
     ends = []
     for step in range(halves.steps()):
@@ -165,7 +120,7 @@ def test_a_cancel_between_the_death_of_a_worker_and_its_message_again_is_told_tr
 
 
 @pytest.mark.slow
-def test_a_worker_that_dies_after_the_cancel_leaves_the_truth(halves: Halves) -> None:
+def test_a_worker_that_dies_after_the_cancel_leaves_the_truth(halves: Cancelled) -> None:
     for step in range(halves.steps()):
         request_id, archive = halves.ask()
         life = Cancelling(step, cancel_before=step, cancel=lambda one=request_id: halves.cancel(one))
@@ -176,7 +131,7 @@ def test_a_worker_that_dies_after_the_cancel_leaves_the_truth(halves: Halves) ->
         halves.told_truly(request_id, archive)
 
 
-def test_a_cancel_that_dies_is_ended_by_the_sweeper_and_told_truly(halves: Halves) -> None:
+def test_a_cancel_that_dies_is_ended_by_the_sweeper_and_told_truly(halves: Cancelled) -> None:
     """The request is cancelled, the worker writes everything and ends its part as if nothing were, and only then is the cancel seen."""
     request_id, archive = halves.ask()
     halves.work(archive, Cancelling(cancel_before=2, cancel=lambda: halves.world.requests.cancel(request_id)))
@@ -189,7 +144,9 @@ def test_a_cancel_that_dies_is_ended_by_the_sweeper_and_told_truly(halves: Halve
     assert halves.world.files(request_id)["a.csv"]["state"] == "RESTORED"
 
 
-def test_a_part_that_waits_for_another_thaw_when_it_is_cancelled_says_that_files_may_be_there(halves: Halves) -> None:
+def test_a_part_that_waits_for_another_thaw_when_it_is_cancelled_says_that_files_may_be_there(
+    halves: Cancelled,
+) -> None:
     request_id, archive = halves.ask()
     halves.world.ledger.begin_unpacking(request_id, archive, readable_until=None)
     halves.restored.files[f"demo/{request_id}/a.csv"] = (FILES["a.csv"], zip_of(FILES)[1][0])
@@ -200,7 +157,7 @@ def test_a_part_that_waits_for_another_thaw_when_it_is_cancelled_says_that_files
     assert halves.told_truly(request_id, archive) == "CANCELLED, 0 of 1 counted"
 
 
-def test_a_part_that_nobody_had_begun_is_cancelled_and_nothing_else(halves: Halves) -> None:
+def test_a_part_that_nobody_had_begun_is_cancelled_and_nothing_else(halves: Cancelled) -> None:
     request_id, archive = halves.ask()
 
     halves.cancel(request_id)
@@ -210,7 +167,7 @@ def test_a_part_that_nobody_had_begun_is_cancelled_and_nothing_else(halves: Halv
     assert halves.told_truly(request_id, archive) == "CANCELLED, 0 of 0 counted"
 
 
-def test_a_cancel_while_the_last_part_closes_its_request_says_until_when_its_files_stay(halves: Halves) -> None:
+def test_a_cancel_while_the_last_part_closes_its_request_says_until_when_its_files_stay(halves: Cancelled) -> None:
     request_id, archive = halves.ask()
     world, moments = halves.world, []
 
