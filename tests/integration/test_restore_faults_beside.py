@@ -1,5 +1,5 @@
-"""The same deaths on the ways beside the straight one: a cancellation, a large prefix resolved message by message, a faster tier, a copy
-that is extended. Each time nobody waits for good, nothing is thawed twice, and those who are not concerned are not touched."""
+"""The same deaths on the ways beside the straight one: a cancellation, and a large request that is resolved message by message.
+Each time nobody waits for good, nothing is thawed twice, and those who are not concerned are not touched."""
 
 from collections.abc import Callable, Iterator
 
@@ -149,51 +149,3 @@ def test_a_death_while_a_large_request_is_resolved_loses_no_file_and_takes_none_
             return died
 
     until_nobody_dies(attempt, at_least=20)
-
-
-def test_a_death_while_a_running_thaw_is_sped_up_leaves_it_faster_and_begun_once(
-    world: World, executioner: Executioner
-) -> None:
-    def attempt(strikes_at: int) -> bool:
-        world.s3.told.clear()
-        archive = world.vault.put(strikes_at, [f"slow-{strikes_at}.csv", f"fast-{strikes_at}.csv"])
-        slow = world.post(filename=f"slow-{strikes_at}.csv", retrieval_tier="Bulk")
-        world.drain()
-        fast = world.post(filename=f"fast-{strikes_at}.csv", retrieval_tier="Standard")
-        [command] = commands(world)
-
-        died = executioner.survive(lambda: world.thaw_files(command), strikes_at=strikes_at)
-        world.s3.advance(hours=12.5)
-        assert len(world.s3.completions()) == 1
-        unpack(world, archive)
-        sweep_until_quiet(world)
-
-        assert {state(world, slow), state(world, fast)} == {RequestState.COMPLETED}
-        assert len(thaws_begun(world)) == 1
-        return died
-
-    until_nobody_dies(attempt, at_least=4)
-
-
-def test_a_death_while_a_copy_is_extended_leaves_it_readable_for_long_enough(
-    world: World, executioner: Executioner
-) -> None:
-    def attempt(strikes_at: int) -> bool:
-        archive = world.vault.put(strikes_at, [f"first-{strikes_at}.csv", f"second-{strikes_at}.csv"])
-        world.post(filename=f"first-{strikes_at}.csv", days=3)
-        world.drain()
-        world.s3.advance(hours=60)
-        unpack(world, archive)
-        second = world.post(filename=f"second-{strikes_at}.csv", days=20)
-        [command] = commands(world)
-
-        died = executioner.survive(lambda: world.thaw_files(command), strikes_at=strikes_at)
-        world.s3.advance(days=15)
-        assert world.s3.get_object(Bucket="vault-bucket", Key=f"archives/demo/{archive}.zip")["ContentLength"] > 0
-        unpack(world, archive)
-        sweep_until_quiet(world)
-
-        assert state(world, second) is RequestState.COMPLETED
-        return died
-
-    until_nobody_dies(attempt, at_least=4)
