@@ -18,6 +18,8 @@ from glaciate.events import RestoreCompleted
 from glaciate.names import ArchiveId, RequestId
 from glaciate.restores import CANCELLED_HALF_WAY, RestoreLedger
 
+pytestmark = pytest.mark.slow
+
 
 @dataclass
 class Cancelling(Life):

@@ -235,6 +235,7 @@ class MortalS3:
         return lambda **arguments: self.life.live(lambda: call(**arguments))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("after_effect", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("rules", RULES, ids=["restored", "original"])
 @pytest.mark.parametrize("size", [len(SMALL), pytest.param(len(LARGE), marks=pytest.mark.slow)])
