@@ -12,6 +12,10 @@ PROPERTY: Final = "faults tried"
 _tried: Counter[str] = Counter()
 
 
+class Killed(BaseException):
+    """The process is dead (SIGKILL): nothing on the way may catch it, and what it would have done next is not done."""
+
+
 def tried(harness: str) -> None:
     """One more."""
     _tried[harness] += 1

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from fakes.mortal import Killed, Life
+from fakes.mortal import Life
 from fakes.restore_halves import FILES, Halves
 from fakes.restore_world import restore_world
 from fakes.unpacking import zip_of
+from faults import Killed
 from glaciate.errors import Problem
 from glaciate.events import RestoreCompleted
 from glaciate.names import ArchiveId, RequestId

@@ -214,8 +214,9 @@ def test_without_versions_an_event_tells_of_none(s3: StrictS3) -> None:
 
 def test_a_listing_tells_the_restore_status_when_asked_to(s3: StrictS3) -> None:
     def entry(*attributes: str) -> dict[str, Any]:
-        [found] = s3.list_objects_v2(Bucket="vault", OptionalObjectAttributes=list(attributes))["Contents"]
-        return found  # type: ignore[no-any-return]
+        listing = s3.list_objects_v2(Bucket="vault", OptionalObjectAttributes=list(attributes))
+        [found] = listing["Contents"]
+        return dict(found)
 
     restore(s3)
     assert "RestoreStatus" not in entry()

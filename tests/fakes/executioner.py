@@ -8,11 +8,7 @@ import pytest
 from botocore.client import BaseClient
 
 from fakes.restore_world import World
-from faults import tried
-
-
-class Killed(BaseException):
-    """SIGKILL, as far as the code can tell: nothing on the way may catch it."""
+from faults import Killed, tried
 
 
 @dataclass

@@ -5,11 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from faults import tried
-
-
-class Killed(BaseException):
-    """The process is dead: what it would have done next is not done."""
+from faults import Killed, tried
 
 
 @dataclass

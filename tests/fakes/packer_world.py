@@ -14,6 +14,7 @@ from typing import Any
 from awscrt.checksums import crc64nvme
 
 from fakes.holds import FakeHolds
+from faults import Killed
 from glaciate.catalog import Catalog, Member, Skipped, read_catalog
 from glaciate.contracts import Command, Event
 from glaciate.errors import Busy
@@ -48,10 +49,6 @@ START = datetime(2026, 7, 1, 12, tzinfo=UTC)
 LEASE = timedelta(seconds=300)
 GONE = "it vanished since it was listed"
 REWRITTEN = "it was rewritten since it was listed"
-
-
-class Killed(BaseException):
-    """The worker dies here, without a word: nothing cleans up."""
 
 
 @cache

@@ -1,7 +1,7 @@
 """The restore intake on AWS as moto plays it, all but the vault, which is as strict about archived objects as AWS."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -17,12 +17,14 @@ from glaciate.errors import Transient
 from glaciate.events import EVENTS
 from glaciate.holds import DynamoHolds
 from glaciate.messages import COMMANDS, ThawFiles
-from glaciate.names import RequestId
+from glaciate.names import ArchiveId, RequestId
 from glaciate.outbox import EventBridgeBus, SqsCommandQueue
 from glaciate.part_documents import S3PartDocuments
+from glaciate.parts import FileResult
 from glaciate.projects import Project, ProjectsDocument
 from glaciate.requests import RestoreRequest
-from glaciate.restores import RestoreLedger
+from glaciate.restores import PartState, RestoreLedger
+from glaciate.tables import WAITING_LIST, WaiterRow
 from restore_intake.adapters.index import DynamoIndex, S3Catalogs
 from restore_intake.adapters.jobs import DynamoDeletions
 from restore_intake.adapters.requests import DynamoRequests
@@ -106,13 +108,45 @@ class World:
     def drain(self) -> int:
         """Handles every message of the thaw queue; returns how many."""
         handled = 0
-        while messages := self._take(self.queue_url):
-            for body in messages:
-                message = read_body(body, COMMANDS)
-                assert isinstance(message, ThawFiles)
-                self.thaw_files(message)
+        while commands := self.commands():
+            for command in commands:
+                self.thaw_files(command)
                 handled += 1
         return handled
+
+    def unpack(self, request_id: RequestId, archive: ArchiveId, *, settled: bool = True) -> bool:
+        """What the unpacker does, as far as the ledger sees it. False where the part has ended: that is only settled."""
+        begun = self.ledger.begin_unpacking(request_id, archive, readable_until=None) is not None
+        if begun:
+            wanted = self.ledger.documents.wanted(request_id, archive)
+            results = tuple(FileResult(file.key, file.destination, "RESTORED", file.size) for file in wanted)
+            self.ledger.documents.put_results(request_id, archive, results)
+            self.ledger.end_part(request_id, archive, state=PartState.COMPLETED, restored=len(wanted), failed=0)
+        if settled:
+            self.ledger.settle(request_id, archive, tell=self.bus.publish)
+        return begun
+
+    def unpack_for_all(self, archive: ArchiveId) -> None:
+        """The same for everybody who waits for an archive."""
+        for request_id in self.ledger.waiting_requests(archive):
+            self.unpack(request_id, archive)
+
+    def sweep_until_quiet(self, between: Callable[[], None] = lambda: None) -> None:
+        """Lets the sweeper come by until it has nothing to look at; handles what it sends, and does something `between`."""
+        for _round in range(10):
+            self.s3.advance(minutes=16)
+            looked_at = self.sweep(at_most=100)
+            self.drain()
+            between()
+            if not looked_at:
+                return
+        waiting = [(row.id, row.item, row.list_order) for row in WaiterRow.listing.query(WAITING_LIST)]
+        msg = f"the sweeper never comes to rest: {waiting}"
+        raise AssertionError(msg)
+
+    def commands(self) -> list[ThawFiles]:
+        """What waits on the thaw queue, taken from it."""
+        return [_command(body) for body in self._take(self.queue_url)]
 
     def lose_messages(self) -> None:
         """What waits on the thaw queue never arrives."""
@@ -137,6 +171,12 @@ class World:
         for message in messages:
             sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
         return [message["Body"] for message in messages]
+
+
+def _command(body: str) -> ThawFiles:
+    message = read_body(body, COMMANDS)
+    assert isinstance(message, ThawFiles)
+    return message
 
 
 def _bus_with_ear() -> tuple[EventBridgeBus, str]:

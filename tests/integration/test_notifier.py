@@ -11,9 +11,10 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from fakes.executioner import Killed, before_boto3
+from fakes.executioner import before_boto3
 from fakes.lambda_context import FakeLambdaContext
 from fakes.told_events import job_ended, restore_accepted, restore_ended
+from faults import Killed
 from glaciate import aws
 from glaciate.contracts import Event
 from glaciate.errors import Busy

@@ -1,20 +1,19 @@
 """The worker dies before each single call it makes, from the request to its announced end; then the message comes back, or the sweeper
 comes by. Each time the restore finishes, S3 is asked to thaw once, and nothing is left waiting."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
-from fakes.executioner import Executioner, Killed, executioner_of
+from fakes.executioner import Executioner, executioner_of
 from fakes.restore_world import World, restore_world
-from glaciate.contracts import read_body
+from faults import Killed
 from glaciate.events import RestoreAccepted, RestoreCompleted, RestoreExpiryApproached
-from glaciate.messages import COMMANDS, ThawFiles
+from glaciate.messages import ThawFiles
 from glaciate.names import ArchiveId, RequestId
-from glaciate.parts import FileResult
 from glaciate.restores import PartState, RequestState
 from glaciate.tables import (
     EXPIRING_LIST,
@@ -65,31 +64,13 @@ class Trial:
         return self.world.post(filename=self.name)
 
     def thaw(self) -> None:
-        for body in self.world._take(self.world.queue_url):
-            self.world.thaw_files(_command(body))
+        handle(self.world, self.world.commands())
 
     def unpack(self) -> None:
-        """What the unpacker does when the archive can be read."""
-        ledger = self.world.ledger
-        for request_id in ledger.waiting_requests(self.archive):
-            if ledger.begin_unpacking(request_id, self.archive, readable_until=None) is not None:
-                wanted = ledger.documents.wanted(request_id, self.archive)
-                results = tuple(FileResult(file.key, file.destination, "RESTORED", file.size) for file in wanted)
-                ledger.documents.put_results(request_id, self.archive, results)
-                ledger.end_part(request_id, self.archive, state=PartState.COMPLETED, restored=1, failed=0)
-            ledger.settle(request_id, self.archive, tell=self.world.bus.publish)
+        self.world.unpack_for_all(self.archive)
 
     def sweep_until_quiet(self) -> None:
-        for _round in range(10):
-            self.world.s3.advance(minutes=16)
-            looked_at = self.world.sweep(at_most=100)
-            self.thaw()
-            self.unpack_if_readable()
-            if not looked_at:
-                return
-        waiting = [(row.id, row.item, row.list_order) for row in WaiterRow.listing.query(WAITING_LIST)]
-        msg = f"the sweeper never comes to rest: {waiting}"
-        raise AssertionError(msg)
+        self.world.sweep_until_quiet(self.unpack_if_readable)
 
     def unpack_if_readable(self) -> None:
         if self.world.s3.completions():
@@ -153,19 +134,13 @@ def run(world: World, executioner: Executioner, number: int, **strikes: int) -> 
     world.s3.told.clear()
     trial = Trial(world, executioner, world.vault.put(number, [f"{number}.csv"]), f"{number}.csv")
     trial.survive(trial.post, strikes_at=strikes.get("post"))
-    commands = [_command(body) for body in world._take(world.queue_url)]
-    trial.survive(lambda: [world.thaw_files(command) for command in commands], strikes_at=strikes.get("thaw"))
+    commands = world.commands()
+    trial.survive(lambda: handle(world, commands), strikes_at=strikes.get("thaw"))
     trial.check_expected()
     world.s3.advance(hours=13)
     trial.survive(trial.unpack, strikes_at=strikes.get("unpack"))
     trial.sweep_until_quiet()
     return trial
-
-
-def _command(body: str) -> ThawFiles:
-    message = read_body(body, COMMANDS)
-    assert isinstance(message, ThawFiles)
-    return message
 
 
 @pytest.mark.parametrize("step", ["post", "thaw", "unpack"])
@@ -214,14 +189,14 @@ def begin(world: World, executioner: Executioner, number: int, **body: Any) -> T
     return trial
 
 
-def handle(world: World, messages: list[str]) -> None:
-    for body in messages:
-        world.thaw_files(_command(body))
+def handle(world: World, commands: Iterable[ThawFiles]) -> None:
+    for command in commands:
+        world.thaw_files(command)
 
 
 def thaw_dying(trial: Trial, *, strikes_at: int) -> None:
     """Handles what waits on the thaw queue, and again where that dies."""
-    messages = trial.world._take(trial.world.queue_url)
+    messages = trial.world.commands()
     trial.survive(lambda: handle(trial.world, messages), strikes_at=strikes_at)
 
 
@@ -295,9 +270,9 @@ def test_a_death_while_another_request_asks_for_the_same_archive_leaves_one_thaw
         archive = world.vault.put(deaths, [f"{deaths}.csv", f"{deaths}.more.csv"])
         trial = Trial(world, executioner, archive, f"{deaths}.csv")
         first = trial.post()
-        firsts = world._take(world.queue_url)
+        firsts = world.commands()
         other = world.post(filename=f"{deaths}.more.csv")
-        others = world._take(world.queue_url)
+        others = world.commands()
 
         try:
             executioner.arm(deaths)
@@ -305,8 +280,8 @@ def test_a_death_while_another_request_asks_for_the_same_archive_leaves_one_thaw
         except Killed:
             trial.died = True
         executioner.arm(None)
-        for bodies in (others, firsts, others):
-            handle(world, bodies)
+        for commands in (others, firsts, others):
+            handle(world, commands)
         world.s3.advance(hours=13)
         trial.unpack()
 
@@ -326,7 +301,7 @@ def test_what_was_asked_for_counts_where_the_files_came_before_anybody_looked_ag
         world.s3.told.clear()
         trial = Trial(world, executioner, world.vault.put(deaths, [f"{deaths}.csv"]), f"{deaths}.csv")
         request_id = trial.post()
-        messages = world._take(world.queue_url)
+        messages = world.commands()
         try:
             executioner.arm(deaths)
             handle(world, messages)

@@ -5,13 +5,11 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from fakes.executioner import Executioner, Killed, executioner_of
+from fakes.executioner import Executioner, executioner_of
 from fakes.restore_world import World, restore_world
-from glaciate.contracts import read_body
+from faults import Killed
 from glaciate.events import RestoreCompleted
-from glaciate.messages import COMMANDS, ThawFiles
-from glaciate.names import ArchiveId, RequestId
-from glaciate.parts import FileResult
+from glaciate.names import RequestId
 from glaciate.restores import PartState, RequestState
 from glaciate.tables import WAITING_LIST, WaiterRow
 
@@ -37,32 +35,9 @@ def until_nobody_dies(attempt: Callable[[int], bool], *, at_least: int) -> None:
     assert deaths >= at_least
 
 
-def commands(world: World) -> list[ThawFiles]:
-    found = [read_body(body, COMMANDS) for body in world._take(world.queue_url)]
-    assert all(isinstance(command, ThawFiles) for command in found)
-    return found  # type: ignore[return-value]
-
-
-def unpack(world: World, archive: ArchiveId) -> None:
-    """What the unpacker does when an archive can be read."""
-    ledger = world.ledger
-    for request_id in ledger.waiting_requests(archive):
-        if ledger.begin_unpacking(request_id, archive, readable_until=None) is not None:
-            wanted = ledger.documents.wanted(request_id, archive)
-            results = tuple(FileResult(file.key, file.destination, "RESTORED", file.size) for file in wanted)
-            ledger.documents.put_results(request_id, archive, results)
-            ledger.end_part(request_id, archive, state=PartState.COMPLETED, restored=len(results), failed=0)
-        ledger.settle(request_id, archive, tell=world.bus.publish)
-
-
 def sweep_until_quiet(world: World) -> None:
-    for _round in range(10):
-        world.s3.advance(minutes=16)
-        looked_at = world.sweep(at_most=100)
-        world.drain()
-        if not looked_at:
-            break
-    assert [(row.id, row.item) for row in WaiterRow.listing.query(WAITING_LIST)] == []
+    world.sweep_until_quiet()
+    assert list(WaiterRow.listing.query(WAITING_LIST)) == []
 
 
 def state(world: World, request_id: RequestId) -> RequestState:
@@ -91,7 +66,7 @@ def test_a_death_while_a_restore_is_cancelled_costs_time_and_disturbs_nobody(
         died = executioner.survive(lambda: world.cancel(cancelled), strikes_at=strikes_at)
         world.drain()
         world.s3.advance(hours=13)
-        unpack(world, archive)
+        world.unpack_for_all(archive)
         sweep_until_quiet(world)
 
         assert (state(world, cancelled), state(world, other)) == (RequestState.CANCELLED, RequestState.COMPLETED)
@@ -121,7 +96,7 @@ def test_a_death_while_a_large_request_is_resolved_loses_no_file_and_takes_none_
             archives = [world.vault.put(number, [f"in/{number}.csv"]) for number in range(2)]
             request_id = world.post(**wanted)
             died, calls_left = False, strikes_at
-            messages = commands(world)
+            messages = world.commands()
             while messages:
                 executioner.arm(None if died else calls_left)
                 try:
@@ -131,11 +106,11 @@ def test_a_death_while_a_large_request_is_resolved_loses_no_file_and_takes_none_
                     continue  # the message comes back
                 calls_left -= executioner.calls
                 executioner.arm(None)
-                messages = [*messages[1:], *commands(world)]
+                messages = [*messages[1:], *world.commands()]
 
             world.s3.advance(hours=13)
             for archive in archives:
-                unpack(world, archive)
+                world.unpack_for_all(archive)
             sweep_until_quiet(world)
 
             files = world.files(request_id)

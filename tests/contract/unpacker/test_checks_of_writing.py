@@ -15,8 +15,9 @@ from awscrt.checksums import crc64nvme
 from botocore.exceptions import ClientError
 from botocore.stub import ANY, Stubber
 
-from fakes.mortal import Killed, Life
+from fakes.mortal import Life
 from fakes.unpacking import VAULT_BUCKET, member
+from faults import Killed
 from glaciate.errors import Transient
 from unpacker.adapters.original_files import OriginalBucketRules
 from unpacker.adapters.restored_files import RestoreBucketRules, S3RestoredFiles

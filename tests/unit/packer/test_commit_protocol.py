@@ -7,7 +7,8 @@ from datetime import timedelta
 import pytest
 
 from fakes.packer_steps import Steps, drain
-from fakes.packer_world import JOB, FakeObject, Killed, World, build
+from fakes.packer_world import JOB, FakeObject, World, build
+from faults import Killed
 from glaciate.catalog import read_catalog
 from glaciate.errors import Busy, Transient
 from glaciate.messages import PackArchive, PlanArchives

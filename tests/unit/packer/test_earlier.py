@@ -8,7 +8,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fakes.packer_steps import Steps, drain
-from fakes.packer_world import JOB, START, FakeObject, Killed, World
+from fakes.packer_world import JOB, START, FakeObject, World
+from faults import Killed
 from glaciate.names import ArchiveId, JobId, archive_id
 from glaciate.requests import Disposition
 from packer.domain.archives import ArchiveState, JobState, Seal

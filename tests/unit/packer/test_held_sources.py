@@ -7,7 +7,8 @@ from datetime import timedelta
 import pytest
 
 from fakes.packer_steps import Steps, drain
-from fakes.packer_world import JOB, FakeObject, Killed, World
+from fakes.packer_world import JOB, FakeObject, World
+from faults import Killed
 from glaciate.errors import Transient
 from glaciate.events import ArchiveJobCompleted, SourcesDeleted
 from glaciate.holds import DeletionBegan, Hold, HoldState

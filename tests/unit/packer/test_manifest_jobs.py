@@ -15,7 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fakes.packer_steps import Steps, drain
-from fakes.packer_world import START, FakeManifests, FakeNotes, FakeObject, Killed, World
+from fakes.packer_world import START, FakeManifests, FakeNotes, FakeObject, World
+from faults import Killed
 from glaciate.errors import Transient
 from glaciate.events import ArchiveJobCompleted, Outcome
 from glaciate.manifests import SourceList

@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fakes.mortal import Killed, Life
+from fakes.mortal import Life
 from fakes.unpack_world import ARCHIVE, ONE, VAULT_KEY, World, readable
 from fakes.unpacking import header_of, member
+from faults import Killed
 from glaciate.catalog import MEMBER_NAME, Skipped, read_catalog
 from glaciate.names import ArchiveId
 from glaciate.requests import Compression

@@ -5,13 +5,14 @@ from datetime import UTC, datetime
 
 import pytest
 
-from fakes.mortal import Killed, Life
+from fakes.mortal import Life
 from fakes.restore_ledger import FakeRestoreLedger
 from fakes.unpack_world import ARCHIVE, FILES, LARGE, ONE, OTHER, THIRD, VAULT_KEY, World, readable
 from fakes.unpacking import (
     header_of,
     member,
 )
+from faults import Killed
 from glaciate.contracts import Command
 from glaciate.events import Outcome
 from glaciate.messages import ThawFiles
