@@ -128,7 +128,7 @@ def _bodies(files: list[tuple[str, int, str]]) -> Iterator[bytearray]:
     base_url = ours.urls.of_bucket(BUCKET)
 
     def asking(key: str, etag: str) -> Task[bytearray]:
-        answer: Answer = yield ours.requests.get(base_url + ours.urls.path(key), [f"if-match: {etag}"], most_bytes=0)
+        answer: Answer = yield ours.requests.get(base_url + ours.urls.path(key), [("if-match", etag)], most_bytes=0)
         if answer.status != OK:
             msg = f"{key}: {answer.status}"
             raise ValueError(msg)

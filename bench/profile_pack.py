@@ -47,10 +47,10 @@ def _instrument() -> None:
     from packer.domain import codec, zip_archive
 
     class Multi(pycurl.CurlMulti):  # type: ignore[misc, name-defined]
-        perform = _timed("libcurl: signing, sending, receiving", pycurl.CurlMulti.perform)
+        perform = _timed("libcurl: sending, receiving", pycurl.CurlMulti.perform)
 
     transfers.pycurl.CurlMulti = Multi
-    transfers._Turns._ask = _timed("preparing requests", transfers._Turns._ask)  # type: ignore[method-assign]
+    transfers._Turns._ask = _timed("preparing and signing requests", transfers._Turns._ask)  # type: ignore[method-assign]
     sources._got = _timed("answers' headers", sources._got)
     sources._Got.verify = _timed("MD5", sources._Got.verify)  # type: ignore[method-assign]
     sources.pack = _timed("CRC-32 and deflate", codec.pack)

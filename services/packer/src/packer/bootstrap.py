@@ -148,10 +148,11 @@ def requests(service: str, region: str) -> "AwsRequests":
     from botocore.httpsession import where
 
     from packer.adapters.aws_requests import AwsRequests
+    from packer.adapters.signing import Signer
 
     session = botocore.session.get_session()
     credentials = session.get_credentials()
     if credentials is None:
         msg = "there are no AWS credentials"
         raise RuntimeError(msg)
-    return AwsRequests(service, region, credentials, session.get_config_variable("ca_bundle") or where())
+    return AwsRequests(Signer(service, region, credentials), session.get_config_variable("ca_bundle") or where())

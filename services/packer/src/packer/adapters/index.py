@@ -34,7 +34,7 @@ from packer.domain.archives import Archive, CatalogEntry
 Send = Callable[[bytes], Task[bytes | bytearray]]
 
 _BATCH: Final = 25  # BatchWriteItem's limit
-_HEADERS: Final = ["content-type: application/x-amz-json-1.0", "x-amz-target: DynamoDB_20120810.BatchWriteItem"]
+_HEADERS: Final = [("content-type", "application/x-amz-json-1.0"), ("x-amz-target", "DynamoDB_20120810.BatchWriteItem")]
 _SMALL_KEYS: Final = (
     900  # bytes of a row's two keys that leave it one kilobyte, which is one write unit, whatever else is in it
 )

@@ -152,15 +152,12 @@ class CurlSources:
 
     def _reading_once(self, bucket: str, base_url: str, file: SourceFile, *, tagged: bool) -> "Task[_Got]":
         tags = (yield partial(read_tags, self.s3, bucket, file.key)) if tagged else None
-        if self.urls.has(file.key):
-            try:
-                got = _got(file, (yield self._request(base_url, file)))
-            except TransferFailed as failure:
-                if failure.errno == TOO_LONG:  # nobody asked what has it: it may be larger than the memory
-                    yield partial(self._why_another_size, bucket, file)
-                raise
-        else:
-            got = yield partial(self._get_by_boto3, bucket, file)
+        try:
+            got = _got(file, (yield self._request(base_url, file)))
+        except TransferFailed as failure:
+            if failure.errno == TOO_LONG:  # nobody asked what has it: it may be larger than the memory
+                yield partial(self._why_another_size, bucket, file)
+            raise
         if len(got.data) != file.size:
             yield partial(self._why_another_size, bucket, got.file)
         got.verify()
@@ -169,18 +166,9 @@ class CurlSources:
         return got
 
     def _request(self, base_url: str, file: SourceFile) -> AwsRequest:
-        headers = [f"if-match: {file.etag}"] if file.etag else []
+        headers = [("if-match", file.etag)] if file.etag else []
         url = base_url + self.urls.path(file.key)
         return self.requests.get(url, headers, most_bytes=max(file.size, _ERROR_BYTES))
-
-    def _get_by_boto3(self, bucket: str, file: SourceFile) -> "_Got":
-        answer = self.s3.get_object(Bucket=bucket, Key=file.key, **_if_match(file))
-        return _Got(
-            answer["Body"].read(),
-            file.seen(etag=answer["ETag"], modified=answer["LastModified"]),
-            _described(answer),
-            answer.get("ServerSideEncryption", ""),
-        )
 
     def _why_another_size(self, bucket: str, file: SourceFile) -> None:
         """Tells a list that is wrong about a file from an answer that was cut short."""
@@ -232,7 +220,7 @@ class CurlSources:
 class _Got:
     """An answer: the bytes that came, and what is told of the object."""
 
-    data: bytes | bytearray
+    data: bytearray
     file: SourceFile
     description: Description
     encryption: str
@@ -325,7 +313,7 @@ def _kept_reason(code: str) -> str:
 
 
 def _described(answer: Any) -> Description:
-    """What a boto3 GET or HEAD tells."""
+    """What a HEAD of boto3's tells."""
     return Description(
         version_id=answer.get("VersionId"),
         content_type=answer.get("ContentType"),
