@@ -17,7 +17,8 @@ from faults import Killed
 from glaciate.errors import Problem
 from glaciate.events import RestoreCompleted
 from glaciate.names import ArchiveId, RequestId
-from glaciate.restores import CANCELLED_HALF_WAY, RestoreLedger
+from glaciate.restore_ledger import RestoreLedger
+from glaciate.restores import CANCELLED_HALF_WAY
 
 pytestmark = pytest.mark.slow
 

@@ -17,7 +17,8 @@ from glaciate.events import Outcome, RestoreCompleted
 from glaciate.names import ArchiveId, RequestId, part_key, part_result_key
 from glaciate.part_documents import DocumentLost, S3PartDocuments
 from glaciate.parts import FileResult, WantedFile
-from glaciate.restores import PartState, RequestState, RestoreLedger
+from glaciate.restore_ledger import RestoreLedger
+from glaciate.restores import PartState, RequestState
 from glaciate.tables import (
     REQUEST_ITEM,
     WAITING_LIST,

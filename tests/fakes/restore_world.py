@@ -23,7 +23,8 @@ from glaciate.part_documents import S3PartDocuments
 from glaciate.parts import FileResult
 from glaciate.projects import Project, ProjectsDocument
 from glaciate.requests import RestoreRequest
-from glaciate.restores import PartState, RestoreLedger
+from glaciate.restore_ledger import RestoreLedger
+from glaciate.restores import PartState
 from glaciate.tables import WAITING_LIST, WaiterRow
 from restore_intake.adapters.index import DynamoIndex, S3Catalogs
 from restore_intake.adapters.jobs import DynamoDeletions
@@ -31,18 +32,14 @@ from restore_intake.adapters.requests import DynamoRequests
 from restore_intake.adapters.vault import S3Vault
 from restore_intake.application.accepting import AcceptRestore, QuoteRestore
 from restore_intake.application.asking import AskS3
+from restore_intake.application.closing import CloseRequest, EndCancelled
 from restore_intake.application.describing import CancelRestore, DescribeRestore, ListRestores
 from restore_intake.application.finding import FindWanted
 from restore_intake.application.listing import ListFiles
 from restore_intake.application.reminding import RemindOfExpiry
-from restore_intake.application.thawing import (
-    CloseRequest,
-    EndCancelled,
-    ResolveRequest,
-    Sweep,
-    ThawFilesOfRequest,
-    ThawPart,
-)
+from restore_intake.application.resolving import ResolveRequest
+from restore_intake.application.sweeping import Sweep
+from restore_intake.application.thawing import ThawFilesOfRequest, ThawPart
 
 TOPIC = "arn:aws:sns:us-east-1:123456789012:glaciate"
 LOOK_AFTER = timedelta(minutes=15)

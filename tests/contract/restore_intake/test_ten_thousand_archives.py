@@ -18,7 +18,7 @@ from glaciate.messages import COMMANDS, ThawFiles
 from glaciate.names import ArchiveId, archive_id, catalog_key, vault_key_of_zip
 from glaciate.restores import RequestState
 from glaciate.tables import ArchiveRow, archive_hash_key, archive_range_key
-from restore_intake.application.thawing import ARCHIVES_PER_MESSAGE
+from restore_intake.application.work import ARCHIVES_PER_MESSAGE
 
 SQS_MESSAGE_BYTES = 256 * 1024
 

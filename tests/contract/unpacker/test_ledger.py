@@ -12,7 +12,8 @@ from fakes.restore_ledger import FakeRestoreLedger
 from glaciate.events import Outcome, RestoreCompleted
 from glaciate.names import ArchiveId, RequestId
 from glaciate.part_documents import S3PartDocuments
-from glaciate.restores import PartState, RequestState, RestoreLedger
+from glaciate.restore_ledger import RestoreLedger
+from glaciate.restores import PartState, RequestState
 from glaciate.tables import REQUEST_ITEM, PartRow, RequestRow, WaiterRow, bind, part_item, waiting_key
 from unpacker.ports import Ledger
 

@@ -8,25 +8,21 @@ from glaciate.holds import DynamoHolds
 from glaciate.outbox import EventBridgeBus, SqsCommandQueue, SqsDeadLetters
 from glaciate.part_documents import S3PartDocuments
 from glaciate.projects import SsmProjects
-from glaciate.restores import RestoreLedger
+from glaciate.restore_ledger import RestoreLedger
 from restore_intake.adapters.index import DynamoIndex, S3Catalogs
 from restore_intake.adapters.jobs import DynamoDeletions
 from restore_intake.adapters.requests import DynamoRequests
 from restore_intake.adapters.vault import S3Vault
 from restore_intake.application.accepting import AcceptRestore, QuoteRestore
 from restore_intake.application.asking import AskS3
+from restore_intake.application.closing import CloseRequest, EndCancelled
 from restore_intake.application.describing import CancelRestore, DescribeRestore, ListRestores
 from restore_intake.application.finding import FindWanted
 from restore_intake.application.listing import ListFiles
 from restore_intake.application.reminding import RemindOfExpiry
-from restore_intake.application.thawing import (
-    CloseRequest,
-    EndCancelled,
-    ResolveRequest,
-    Sweep,
-    ThawFilesOfRequest,
-    ThawPart,
-)
+from restore_intake.application.resolving import ResolveRequest
+from restore_intake.application.sweeping import Sweep
+from restore_intake.application.thawing import ThawFilesOfRequest, ThawPart
 from restore_intake.settings import ApiSettings, ThawSettings
 
 

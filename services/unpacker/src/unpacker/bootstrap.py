@@ -7,7 +7,7 @@ from glaciate.events import ArchiveReadable, ObjectRestoreCompleted
 from glaciate.launcher import BatchFleet, KeepWorkersRunning, SqsBacklog
 from glaciate.outbox import EventBridgeBus, SqsCommandQueue, SqsDeadLetters
 from glaciate.part_documents import S3PartDocuments
-from glaciate.restores import RestoreLedger
+from glaciate.restore_ledger import RestoreLedger
 from glaciate.worker_loop import SqsInbox, Worker
 from unpacker.settings import LauncherSettings, WorkerSettings
 

@@ -15,7 +15,8 @@ from glaciate.costs import Charge
 from glaciate.errors import Transient
 from glaciate.names import ArchiveId, ProjectName, RequestId
 from glaciate.requests import Tier
-from glaciate.restores import LIVE_PART, LIVE_REQUEST, Part, PartState, RequestState, RestoreLedger, read_part
+from glaciate.restore_ledger import RestoreLedger
+from glaciate.restores import LIVE_PART, LIVE_REQUEST, Part, PartState, RequestState, read_part
 from glaciate.tables import (
     EXPIRING_ITEM,
     EXPIRING_LIST,

@@ -15,7 +15,8 @@ from glaciate.part_documents import DocumentLost, PartDocuments
 from glaciate.parts import FileResult, WantedFile
 from glaciate.requests import StorageClass
 from glaciate.restores import Part, PartState, RequestState
-from restore_intake.application.thawing import ARCHIVES_PER_MESSAGE, EndCancelled
+from restore_intake.application.closing import EndCancelled
+from restore_intake.application.work import ARCHIVES_PER_MESSAGE
 from restore_intake.domain.asking import read_asking
 from restore_intake.domain.ordering import Request, last_expected
 from restore_intake.domain.thawing import known_class
