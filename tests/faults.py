@@ -5,7 +5,7 @@ from xdist's workers too.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 PROPERTY: Final = "faults tried"
@@ -19,6 +19,18 @@ class Killed(BaseException):
 def tried(harness: str) -> None:
     """One more."""
     _tried[harness] += 1
+
+
+def until_nobody_dies(attempt: Callable[[int], bool], *, at_least: int) -> int:
+    """Dies before the first call, then before the second, and so on, until the work is done before its turn.
+
+    Returns how many deaths there were.
+    """
+    deaths = 0
+    while attempt(deaths):
+        deaths += 1
+    assert deaths >= at_least
+    return deaths
 
 
 def so_far() -> Counter[str]:

@@ -31,17 +31,23 @@ class Executioner:
             tried(f"at a call of {self.who}")
             raise Killed
 
-    def survive(self, step: Callable[[], Any], *, strikes_at: int | None) -> bool:
-        """The step, and where it dies, the step again: the caller repeats, the message comes back. Whether it died."""
+    def kills(self, step: Callable[[], Any], *, strikes_at: int | None) -> bool:
+        """The step, once. Whether it died."""
         self.arm(strikes_at)
         try:
             step()
         except Killed:
-            step()
             return True
         finally:
             self.arm(None)
         return False
+
+    def survive(self, step: Callable[[], Any], *, strikes_at: int | None) -> bool:
+        """The step, and where it dies, the step again: the caller repeats, the message comes back. Whether it died."""
+        died = self.kills(step, strikes_at=strikes_at)
+        if died:
+            step()
+        return died
 
 
 def executioner_of(world: World, monkeypatch: pytest.MonkeyPatch) -> Executioner:

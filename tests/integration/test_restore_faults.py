@@ -10,7 +10,7 @@ import pytest
 
 from fakes.executioner import Executioner, executioner_of
 from fakes.restore_world import World, restore_world
-from faults import Killed
+from faults import until_nobody_dies
 from glaciate.events import RestoreAccepted, RestoreCompleted, RestoreExpiryApproached
 from glaciate.messages import ThawFiles
 from glaciate.names import ArchiveId, RequestId
@@ -145,22 +145,18 @@ def run(world: World, executioner: Executioner, number: int, **strikes: int) -> 
 
 @pytest.mark.parametrize("step", ["post", "thaw", "unpack"])
 def test_a_death_before_any_call_costs_time_and_nothing_else(world: World, executioner: Executioner, step: str) -> None:
-    deaths = 0
-    while True:
+    def attempt(deaths: int) -> bool:
         trial = run(world, executioner, deaths, **{step: deaths})
         trial.check()
-        if not trial.died:
-            break
-        deaths += 1
+        return trial.died
 
-    assert deaths >= 5
+    until_nobody_dies(attempt, at_least=5)
 
 
 def test_a_death_of_the_sweeper_that_mends_a_lost_message_costs_time_and_nothing_else(
     world: World, executioner: Executioner
 ) -> None:
-    deaths = 0
-    while True:
+    def attempt(deaths: int) -> bool:
         world.s3.told.clear()
         trial = Trial(world, executioner, world.vault.put(deaths, [f"{deaths}.csv"]), f"{deaths}.csv")
         trial.post()
@@ -172,11 +168,9 @@ def test_a_death_of_the_sweeper_that_mends_a_lost_message_costs_time_and_nothing
         world.s3.advance(hours=13)
         trial.sweep_until_quiet()
         trial.check()
-        if not trial.died:
-            break
-        deaths += 1
+        return trial.died
 
-    assert deaths >= 10
+    until_nobody_dies(attempt, at_least=10)
 
 
 def begin(world: World, executioner: Executioner, number: int, **body: Any) -> Trial:
@@ -208,8 +202,7 @@ def _requests(world: World) -> list[dict[str, Any]]:
 def test_a_death_while_a_thaw_is_sped_up_neither_loses_nor_doubles_its_cost(
     world: World, executioner: Executioner
 ) -> None:
-    deaths = 0
-    while True:
+    def attempt(deaths: int) -> bool:
         trial = begin(world, executioner, deaths, retrieval_tier="Bulk")
         world.s3.advance(hours=1)
         asked_at = world.s3.now
@@ -228,18 +221,15 @@ def test_a_death_while_a_thaw_is_sped_up_neither_loses_nor_doubles_its_cost(
         [slow] = [entry for entry in _requests(world) if entry["wanted"] == trial.name]
         assert trial.cost(slow["request_id"])["retrieval_usd"] == pytest.approx(ARCHIVE_GB * 0.0025)
         assert trial.cost(slow["request_id"])["requests_usd"] == pytest.approx(BULK_FEE_USD + FILE_USD)
-        if not trial.died:
-            break
-        deaths += 1
+        return trial.died
 
-    assert deaths >= 10
+    until_nobody_dies(attempt, at_least=10)
 
 
 def test_a_death_while_a_copy_is_extended_neither_loses_nor_doubles_its_cost(
     world: World, executioner: Executioner
 ) -> None:
-    deaths = 0
-    while True:
+    def attempt(deaths: int) -> bool:
         trial = begin(world, executioner, deaths)
         world.s3.advance(hours=13)
         trial.unpack()
@@ -254,18 +244,15 @@ def test_a_death_while_a_copy_is_extended_neither_loses_nor_doubles_its_cost(
         cost = trial.cost(longer)
         assert cost == pytest.approx({line: quoted[line] for line in cost})
         assert cost["requests_usd"] == pytest.approx(FEE_USD + FILE_USD)
-        if not trial.died:
-            break
-        deaths += 1
+        return trial.died
 
-    assert deaths >= 9
+    until_nobody_dies(attempt, at_least=9)
 
 
 def test_a_death_while_another_request_asks_for_the_same_archive_leaves_one_thaw_to_pay(
     world: World, executioner: Executioner
 ) -> None:
-    deaths = 0
-    while True:
+    def attempt(deaths: int) -> bool:
         world.s3.told.clear()
         archive = world.vault.put(deaths, [f"{deaths}.csv", f"{deaths}.more.csv"])
         trial = Trial(world, executioner, archive, f"{deaths}.csv")
@@ -274,58 +261,43 @@ def test_a_death_while_another_request_asks_for_the_same_archive_leaves_one_thaw
         other = world.post(filename=f"{deaths}.more.csv")
         others = world.commands()
 
-        try:
-            executioner.arm(deaths)
-            handle(world, firsts)
-        except Killed:
-            trial.died = True
-        executioner.arm(None)
+        trial.died = executioner.kills(lambda: handle(world, firsts), strikes_at=deaths)
         for commands in (others, firsts, others):
             handle(world, commands)
         world.s3.advance(hours=13)
         trial.unpack()
 
         trial.check_costs([first, other])
-        if not trial.died:
-            break
-        deaths += 1
+        return trial.died
 
-    assert deaths >= 10
+    until_nobody_dies(attempt, at_least=10)
 
 
 def test_what_was_asked_for_counts_where_the_files_came_before_anybody_looked_again(
     world: World, executioner: Executioner
 ) -> None:
-    deaths = thaws = 0
-    while True:
+    thaws = []
+
+    def attempt(deaths: int) -> bool:
         world.s3.told.clear()
         trial = Trial(world, executioner, world.vault.put(deaths, [f"{deaths}.csv"]), f"{deaths}.csv")
         request_id = trial.post()
         messages = world.commands()
-        try:
-            executioner.arm(deaths)
-            handle(world, messages)
-        except Killed:
-            trial.died = True
-        executioner.arm(None)
+        trial.died = executioner.kills(lambda: handle(world, messages), strikes_at=deaths)
         if world.s3.told:
-            thaws += 1
+            thaws.append(request_id)
             world.s3.advance(hours=13)
             trial.unpack()
             trial.check_costs([request_id])
-        if not trial.died:
-            break
-        deaths += 1
+        return trial.died
 
-    assert 3 <= thaws < deaths
+    deaths = until_nobody_dies(attempt, at_least=4)
+    assert 3 <= len(thaws) < deaths
 
 
 @pytest.mark.slow
-def test_a_death_of_the_sweeper_that_reminds_costs_no_reminder(
-    world: World, executioner: Executioner, capsys: pytest.CaptureFixture[str]
-) -> None:
-    deaths = 0
-    while True:
+def test_a_death_of_the_sweeper_that_reminds_costs_no_reminder(world: World, executioner: Executioner) -> None:
+    def attempt(deaths: int) -> bool:
         trial = run(world, executioner, deaths)
         [request_id] = {event.request_id for event in world.told() if isinstance(event, RestoreCompleted)}
         expiry = RequestRow.get(request_id, REQUEST_ITEM).available_until
@@ -338,11 +310,7 @@ def test_a_death_of_the_sweeper_that_reminds_costs_no_reminder(
         assert {event.request_id for event in reminders} == {request_id}
         assert len(reminders) <= 2  # told again where the sweeper died before it noted so: the notifier knows the fact
         assert list(ExpiringRow.listing.query(EXPIRING_LIST)) == []
-        if not trial.died:
-            assert len(reminders) == 1
-            break
-        deaths += 1
+        assert trial.died or len(reminders) == 1
+        return trial.died
 
-    with capsys.disabled():
-        print(f"\nremind: {deaths} deaths survived")  # noqa: T201 - the harness says how much it tried
-    assert deaths >= 4
+    until_nobody_dies(attempt, at_least=4)

@@ -1,13 +1,13 @@
 """The same deaths on the ways beside the straight one: a cancellation, and a large request that is resolved message by message.
 Each time nobody waits for good, nothing is thawed twice, and those who are not concerned are not touched."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
 from fakes.executioner import Executioner, executioner_of
 from fakes.restore_world import World, restore_world
-from faults import Killed
+from faults import Killed, until_nobody_dies
 from glaciate.events import RestoreCompleted
 from glaciate.names import RequestId
 from glaciate.restores import PartState, RequestState
@@ -25,14 +25,6 @@ def world() -> Iterator[World]:
 @pytest.fixture
 def executioner(world: World, monkeypatch: pytest.MonkeyPatch) -> Executioner:
     return executioner_of(world, monkeypatch)
-
-
-def until_nobody_dies(attempt: Callable[[int], bool], *, at_least: int) -> None:
-    """Dies before the first call, then before the second, and so on, until the work is done before its turn."""
-    deaths = 0
-    while attempt(deaths):
-        deaths += 1
-    assert deaths >= at_least
 
 
 def sweep_until_quiet(world: World) -> None:

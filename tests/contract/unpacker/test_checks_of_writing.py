@@ -17,7 +17,7 @@ from botocore.stub import ANY, Stubber
 
 from fakes.mortal import Life
 from fakes.unpacking import VAULT_BUCKET, member
-from faults import Killed
+from faults import Killed, until_nobody_dies
 from glaciate.errors import Transient
 from unpacker.adapters.original_files import OriginalBucketRules
 from unpacker.adapters.restored_files import RestoreBucketRules, S3RestoredFiles
@@ -239,15 +239,15 @@ class MortalS3:
 @pytest.mark.slow
 @pytest.mark.parametrize("after_effect", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("rules", RULES, ids=["restored", "original"])
-@pytest.mark.parametrize("size", [len(SMALL), pytest.param(len(LARGE), marks=pytest.mark.slow)])
+@pytest.mark.parametrize("size", [len(SMALL), len(LARGE)])
 def test_whoever_is_killed_while_copying_leaves_the_whole_file_or_none_and_another_copies_it(
     s3: "S3Client", rules: Rules, size: int, after_effect: bool
 ) -> None:
     archived = LARGE[:size]
     s3.put_object(Bucket=VAULT_BUCKET, Key=KEPT, Body=archived)
     known = member("k", archived)
-    deaths = 0
-    while True:
+
+    def attempt(deaths: int) -> bool:
         life = Life(deaths, after_effect=after_effect)
         with suppress(Killed):
             adapter(MortalS3(life, s3), rules).copy(KEPT, f"k{deaths}", known)  # type: ignore[arg-type]
@@ -256,8 +256,6 @@ def test_whoever_is_killed_while_copying_leaves_the_whole_file_or_none_and_anoth
         adapter(s3, rules).copy(KEPT, f"k{deaths}", known)
 
         assert content(s3, f"k{deaths}") == archived
-        if not life.dead:
-            break
-        deaths += 1
+        return life.dead
 
-    assert deaths >= 4
+    until_nobody_dies(attempt, at_least=4)
