@@ -8,8 +8,11 @@ from typing import Any, Final
 
 import aws_xray_sdk.core  # makes its UDP socket when it is imported: before sockets are off
 import botocore.session
+import moto.core.responses
 import pytest
-from moto.core.serialize import AttributePicker, AttributePickerContext
+from moto.core.config import default_user_config
+from moto.core.serialize import BaseJSONSerializer
+from moto.core.utils import method_names_from_class
 from xdist.scheduler import LoadFileScheduling
 
 import faults
@@ -62,19 +65,26 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _ByFile:
 
 # Every session of botocore's reads the descriptions of AWS's services anew; there is one for each test. Here they share them.
 botocore.session.create_loader = cache(botocore.session.create_loader)
+default_user_config["core"]["reset_boto3_session"] = False  # moto's else: a new session for each mock_aws()
+
+
+moto.core.responses.method_names_from_class = cache(method_names_from_class)  # moto looks for them at every call
 
 
 def _values_of_dynamodb_at_once() -> None:
     """A value of DynamoDB's is a dict of one entry, its type's; moto looks for all ten types there, under several spellings each."""
-    types, pick = frozenset({"S", "N", "B", "SS", "NS", "BS", "M", "L", "NULL", "BOOL"}), AttributePicker.__call__
+    serialize = BaseJSONSerializer._serialize_type_structure
 
-    def quickly(picker: AttributePicker, context: AttributePickerContext) -> Any:
-        value, key = context.obj, context.key
-        if key in types and type(value) is dict and len(value) == 1 and not types.isdisjoint(value):
-            return value.get(key)
-        return pick(picker, context)
+    def quickly(serializer: BaseJSONSerializer, serialized: Any, value: Any, shape: Any, key: str) -> None:
+        if shape.name != "AttributeValue" or type(value) is not dict:
+            return serialize(serializer, serialized, value, shape, key)
+        there: dict[str, Any] = {}
+        for member in value:
+            serializer._serialize_structure_member(there, value, shape.members[member], member)
+        serializer._default_serialize(serialized, there, shape, key)
+        return None
 
-    AttributePicker.__call__ = quickly
+    BaseJSONSerializer._serialize_type_structure = quickly
 
 
 _values_of_dynamodb_at_once()

@@ -1,6 +1,7 @@
 """Glaciate on the local cloud, as its users see it."""
 
 import json
+import time
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -14,6 +15,8 @@ from glaciate_local.place import Place
 from waiting import until
 
 ENDED = {"COMPLETED", "PARTIAL", "FAILED", "CANCELLED"}
+# A worker that is just leaving counts as one, so that work which comes then waits for the schedule, up to a minute.
+IMPATIENCE_SECONDS = 8
 
 
 @dataclass
@@ -81,9 +84,17 @@ class LocalGlaciate:
         return until(f"a notification with {words}", look)
 
     def _ended(self, identifier: str) -> Document:
+        launched = time.monotonic()
+
         def look() -> Document | None:
+            nonlocal launched
             document = self.place.api.status(identifier)
-            return document if document["state"] in ENDED else None
+            if document["state"] in ENDED:
+                return document
+            if time.monotonic() - launched > IMPATIENCE_SECONDS:
+                self.launch_workers()
+                launched = time.monotonic()
+            return None
 
         until(f"the end of {identifier}", look, seconds=120)
         return self.place.api.whole_status(identifier)

@@ -2,17 +2,17 @@
 
 from collections.abc import Iterator
 
-import boto3
 import pytest
 from moto import mock_aws
 
+from fakes.aws import client
 from fakes.queue import Queue
 
 
 @pytest.fixture
 def queue() -> Iterator[Queue]:
     with mock_aws():
-        sqs = boto3.client("sqs")
+        sqs = client("sqs")
         yield Queue(
             sqs,
             sqs.create_queue(QueueName="work")["QueueUrl"],

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
-import boto3
 import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
 from pynamodb.transactions import TransactWrite
 
+from fakes.aws import client, make_tables
 from glaciate.events import Outcome, RestoreCompleted
 from glaciate.names import ArchiveId, RequestId, part_key, part_result_key
 from glaciate.part_documents import DocumentLost, S3PartDocuments
@@ -46,14 +46,14 @@ def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
     with mock_aws():
         bind(jobs="jobs")
-        RequestRow.create_table(billing_mode="PAY_PER_REQUEST")
-        boto3.client("s3").create_bucket(Bucket="work")
+        make_tables(RequestRow)
+        client("s3").create_bucket(Bucket="work")
         yield
 
 
 @pytest.fixture
 def ledger() -> RestoreLedger:
-    documents = S3PartDocuments(boto3.client("s3"), "work")
+    documents = S3PartDocuments(client("s3"), "work")
     return RestoreLedger(documents, restored_days=7, kept_days=90, now=lambda: NOW, pause=lambda _seconds: None)
 
 
@@ -427,7 +427,7 @@ def test_a_part_whose_list_is_lost_says_how_many_files_failed(ledger: RestoreLed
     record_request(files=2)
     record_part(files=2)
     if document is not None:
-        boto3.client("s3").put_object(Bucket="work", Key=part_key(REQUEST, ARCHIVE), Body=document)
+        client("s3").put_object(Bucket="work", Key=part_key(REQUEST, ARCHIVE), Body=document)
     ledger.end_part(REQUEST, ARCHIVE, state=PartState.FAILED, restored=0, failed=2, reason="the list is lost")
 
     event = ledger.close_if_last(REQUEST)
@@ -445,7 +445,7 @@ def test_a_part_whose_list_is_lost_says_how_many_files_failed(ledger: RestoreLed
 )
 def test_a_list_that_is_damaged_is_lost(ledger: RestoreLedger, document: bytes) -> None:
     for key in (part_key(REQUEST, ARCHIVE), part_result_key(REQUEST, ARCHIVE)):
-        boto3.client("s3").put_object(Bucket="work", Key=key, Body=document)
+        client("s3").put_object(Bucket="work", Key=key, Body=document)
 
     with pytest.raises(DocumentLost, match="is damaged"):
         ledger.documents.wanted(REQUEST, ARCHIVE)
@@ -561,7 +561,7 @@ class Pauses:
 
 def test_a_condition_that_does_not_hold_is_answered_without_another_try() -> None:
     pauses = Pauses()
-    ledger = RestoreLedger(S3PartDocuments(boto3.client("s3"), "work"), pause=pauses)
+    ledger = RestoreLedger(S3PartDocuments(client("s3"), "work"), pause=pauses)
     record_request()
 
     assert ledger.end_part(REQUEST, ARCHIVE, state=PartState.FAILED, restored=0, failed=1) is False

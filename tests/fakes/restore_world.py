@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-import boto3
 from moto import mock_aws
 
+from fakes.aws import client
 from fakes.strict_thaw import StrictS3
-from fakes.vault import SOURCE, VaultKit, make_tables
+from fakes.vault import SOURCE, VaultKit, make_all_tables
 from glaciate.contracts import Command, Contract, read_body
 from glaciate.errors import Transient
 from glaciate.events import EVENTS
@@ -177,7 +177,7 @@ def _command(body: str) -> ThawFiles:
 
 
 def _bus_with_ear() -> tuple[EventBridgeBus, str]:
-    events, sqs = boto3.client("events"), boto3.client("sqs")
+    events, sqs = client("events"), client("sqs")
     events.create_event_bus(Name="bus")
     url = sqs.create_queue(QueueName="ear")["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
@@ -190,14 +190,14 @@ def _bus_with_ear() -> tuple[EventBridgeBus, str]:
 def restore_world(cloud: AbstractContextManager[object] | None = None) -> Iterator[World]:
     """The world in `cloud`, an empty one; left out: as moto plays it."""
     with cloud or mock_aws():
-        make_tables()
-        boto3.client("s3").create_bucket(Bucket="work")
+        make_all_tables()
+        client("s3").create_bucket(Bucket="work")
         s3: Any = StrictS3()
         bus, events_url = _bus_with_ear()
-        sqs = boto3.client("sqs")
+        sqs = client("sqs")
         queue_url = sqs.create_queue(QueueName="thaw")["QueueUrl"]
         queue = Gate(SqsCommandQueue(sqs, queue_url))
-        documents = S3PartDocuments(boto3.client("s3"), "work")
+        documents = S3PartDocuments(client("s3"), "work")
         ledger = RestoreLedger(
             documents, restored_days=RESTORED_DAYS, kept_days=90, now=s3.clock, pause=lambda _seconds: None
         )

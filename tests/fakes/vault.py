@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from fakes.aws import make_tables
 from glaciate.catalog import Catalog, CatalogHeader, Member, compress, write_catalog
 from glaciate.names import ArchiveId, JobId, ProjectName, archive_id, catalog_key, job_of, vault_key_of_zip
 from glaciate.tables import (
@@ -27,11 +28,10 @@ VAULT: Final = "vault-bucket"
 SEALED_AT: Final = datetime(2026, 6, 1, 8, 0, tzinfo=UTC)
 
 
-def make_tables() -> None:
+def make_all_tables() -> None:
     """The three tables, in the region's DynamoDB as moto plays it."""
     bind(files="files", archives="archives", jobs="jobs")
-    for model in (FileRow, ArchiveRow, RequestRow):
-        model.create_table(billing_mode="PAY_PER_REQUEST")
+    make_tables(FileRow, ArchiveRow, RequestRow)
 
 
 @dataclass(frozen=True)

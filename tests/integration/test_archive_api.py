@@ -16,6 +16,7 @@ from archive_intake.adapters.dynamo import DynamoJobs
 from archive_intake.adapters.s3 import S3Sources
 from archive_intake.domain.estimates import SourceSample
 from fakes.archive_jobs import DEMO, SOURCE, a_job
+from fakes.aws import make_tables
 from fakes.gateway import STAGE_URL, Answer, call
 from fakes.lambda_context import FakeLambdaContext
 from glaciate import api, aws
@@ -123,7 +124,7 @@ def cloud() -> Iterator[Stack]:
             BillingMode="PAY_PER_REQUEST",
         )
         bind(jobs="jobs")
-        JobRow.create_table(billing_mode="PAY_PER_REQUEST")
+        make_tables(JobRow)
         for name, value in {
             "AWS_REGION": "us-east-1",
             "ACCOUNT_ID": ACCOUNT,

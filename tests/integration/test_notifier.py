@@ -11,6 +11,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
+from fakes.aws import make_tables
 from fakes.executioner import before_boto3
 from fakes.lambda_context import FakeLambdaContext
 from fakes.told_events import job_ended, restore_accepted, restore_ended
@@ -72,7 +73,7 @@ def stack(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
         people_arn = sqs.get_queue_attributes(QueueUrl=people, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
         sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=people_arn)
         bind(jobs="jobs")
-        ToldRow.create_table(billing_mode="PAY_PER_REQUEST")
+        make_tables(ToldRow)
         for name, value in {"JOBS_TABLE": "jobs", "NOTIFY_DEAD_LETTERS_URL": dead, "TOPIC_ARN": topic}.items():
             monkeypatch.setenv(name, value)
         yield Stack(sqs, topic, people, dead)

@@ -12,7 +12,7 @@ from moto import mock_aws
 from described import require_described
 from fakes.gateway import Answer, call
 from fakes.lambda_context import FakeLambdaContext
-from fakes.vault import SOURCE, VAULT, VaultKit, make_tables
+from fakes.vault import SOURCE, VAULT, VaultKit, make_all_tables
 from glaciate import aws
 from restore_intake import bootstrap, handler
 
@@ -42,7 +42,7 @@ def forget_clients() -> None:
 def cloud() -> Iterator[str]:
     with mock_aws(), pytest.MonkeyPatch.context() as environment:
         forget_clients()
-        make_tables()
+        make_all_tables()
         s3, sqs = boto3.client("s3"), boto3.client("sqs")
         for bucket in (VAULT, "work"):
             s3.create_bucket(Bucket=bucket)

@@ -14,6 +14,7 @@ from archive_intake.domain.jobs import Counts, Job, JobState, RunningJob, Runnin
 from archive_intake.ports import Decisions, Jobs
 from fakes.archive_intake import FakeDecisions, FakeJobs
 from fakes.archive_jobs import DEMO, NOW, SOURCE, a_job
+from fakes.aws import make_tables
 from glaciate.names import JobId, ProjectName
 from glaciate.tables import JOB_ITEM, JobRow, bind
 
@@ -34,7 +35,7 @@ class Book:
 def table() -> Iterator[None]:
     with mock_aws():
         bind(jobs="jobs")
-        JobRow.create_table(billing_mode="PAY_PER_REQUEST")
+        make_tables(JobRow)
         yield
 
 

@@ -10,6 +10,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
+from fakes.aws import make_tables
 from fakes.notifier import FakeTold
 from fakes.told_events import job_ended, restore_ended
 from glaciate.errors import Busy
@@ -35,7 +36,7 @@ def told(request: pytest.FixtureRequest, clock: list[datetime]) -> Iterator[Told
         return
     with mock_aws():
         bind(jobs="jobs")
-        ToldRow.create_table(billing_mode="PAY_PER_REQUEST")
+        make_tables(ToldRow)
         yield DynamoTold(lambda: clock[0])
 
 

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import boto3
 import pytest
 from moto import mock_aws
 
+from fakes.aws import client, make_tables
 from fakes.holds import FakeHolds
 from fakes.packer_world import (
     JOB,
@@ -97,9 +97,8 @@ def ground(request: pytest.FixtureRequest) -> Iterator[Ground]:
         return
     with mock_aws():
         tables.bind(files="files", archives="archives", jobs="jobs")
-        tables.JobRow.create_table(billing_mode="PAY_PER_REQUEST")
-        tables.ArchiveRow.create_table(billing_mode="PAY_PER_REQUEST")
-        s3 = boto3.client("s3")
+        make_tables(tables.JobRow, tables.ArchiveRow)
+        s3 = client("s3")
         for bucket in ("vault", "work", "source"):
             s3.create_bucket(Bucket=bucket)
         clock = Clock()

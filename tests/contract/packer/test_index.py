@@ -14,6 +14,7 @@ import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
+from fakes.aws import make_tables
 from fakes.packer_world import JOB
 from glaciate import aws, tables
 from glaciate.errors import Transient
@@ -69,7 +70,7 @@ class Table:
 def table() -> Iterator[Table]:
     with mock_aws():
         tables.bind(files="files")
-        FileRow.create_table(billing_mode="PAY_PER_REQUEST")
+        make_tables(FileRow)
         yield Table(boto3.client("dynamodb"))
 
 
@@ -154,7 +155,7 @@ def test_a_signed_request_is_taken_and_a_wrong_one_is_told(server: Server, monke
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", server.root_access_key_id)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", server.root_secret_access_key)
     tables.bind(files=name)
-    FileRow.create_table(billing_mode="PAY_PER_REQUEST")
+    make_tables(FileRow)
     aws.dynamodb.cache_clear()
     rows, nobody_s = bootstrap.index(name), bootstrap.index("nobody-made-this")
     aws.dynamodb.cache_clear()

@@ -9,6 +9,7 @@ import pytest
 from moto import mock_aws
 from pynamodb.transactions import TransactWrite
 
+from fakes.aws import make_tables
 from fakes.holds import FakeHolds
 from glaciate.holds import DeletionBegan, DynamoHolds, HoldState, dealt_with
 from glaciate.names import JobId
@@ -43,7 +44,7 @@ class Ground:
 def table() -> Iterator[None]:
     with mock_aws():
         bind(jobs="jobs")
-        JobRow.create_table(billing_mode="PAY_PER_REQUEST")
+        make_tables(JobRow)
         yield
 
 

@@ -3,11 +3,10 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-import boto3
 import pytest
 from moto import mock_aws
 
-from fakes import ministack
+from fakes import aws, ministack
 from fakes.unpacking import VAULT_BUCKET
 
 if TYPE_CHECKING:
@@ -24,7 +23,7 @@ def endpoint() -> Iterator[str]:
 def s3(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> "S3Client":
     """An empty S3 with a vault and a restore bucket."""
     monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
-    client: S3Client = boto3.client("s3")
+    client: S3Client = aws.client("s3")
     for bucket in (VAULT_BUCKET, "restored"):
         if bucket in {found["Name"] for found in client.list_buckets()["Buckets"]}:
             for found in client.list_objects_v2(Bucket=bucket).get("Contents", []):
@@ -41,7 +40,7 @@ def moto_s3(monkeypatch: pytest.MonkeyPatch) -> "Iterator[S3Client]":
     """S3 as moto plays it: it refuses to copy what is archived, and keeps the tags of a multipart upload; MiniStack does neither."""
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
     with mock_aws():
-        client: S3Client = boto3.client("s3")
+        client: S3Client = aws.client("s3")
         for bucket in (VAULT_BUCKET, "restored"):
             client.create_bucket(Bucket=bucket)
         yield client

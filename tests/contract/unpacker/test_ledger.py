@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-import boto3
 import pytest
 from moto import mock_aws
 
+from fakes.aws import client, make_tables
 from fakes.restore_ledger import FakeRestoreLedger
 from glaciate.events import Outcome, RestoreCompleted
 from glaciate.names import ArchiveId, RequestId
@@ -50,9 +50,9 @@ class Bench:
 
 def real() -> Bench:
     bind(jobs="jobs")
-    RequestRow.create_table(billing_mode="PAY_PER_REQUEST")
-    boto3.client("s3").create_bucket(Bucket="work")
-    documents = S3PartDocuments(boto3.client("s3"), "work")
+    make_tables(RequestRow)
+    client("s3").create_bucket(Bucket="work")
+    documents = S3PartDocuments(client("s3"), "work")
 
     def add(request_id: RequestId, archive_id: ArchiveId) -> None:
         documents.put_wanted(request_id, archive_id, ())

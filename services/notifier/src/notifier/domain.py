@@ -1,5 +1,6 @@
 """What people are told, in words they can read, and the same for machines. No AWS here."""
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -305,12 +306,11 @@ def _size_in_document(item: str | FailedFile) -> int:
 
 
 def _ascii_json(value: dict[str, Any] | str) -> str:
-    text = to_json(value).decode()
-    return "".join(character if " " <= character <= "~" else _escaped(character) for character in text)
+    return re.sub("[^ -~]+", lambda found: _escaped(found[0]), to_json(value).decode())
 
 
-def _escaped(character: str) -> str:
-    units = character.encode("utf-16-be")
+def _escaped(characters: str) -> str:
+    units = characters.encode("utf-16-be")
     return "".join(f"\\u{units[at]:02x}{units[at + 1]:02x}" for at in range(0, len(units), 2))
 
 
