@@ -21,16 +21,35 @@ from glaciate.errors import Busy
 from glaciate.events import ArchiveJobCompleted
 from glaciate.jobs import JobOrder
 from glaciate.manifests import Slice
-from glaciate.messages import DeleteArchivedSources, DeleteHeldSources, PackArchive, PlanArchives
+from glaciate.messages import (
+    DeleteArchivedSources,
+    DeleteHeldSources,
+    IndexArchive,
+    PackArchive,
+    PlanArchives,
+    RebuildIndex,
+)
 from glaciate.names import ArchiveId, JobId, ProjectName
 from glaciate.requests import Compression, DeleteAfterDays, Disposition, StorageClass
-from packer.application import AskForDeletion, CloseJob, DeleteHeld, DeleteSources, EndHold, Pack, Plan, SortManifest
+from packer.application import (
+    AskForDeletion,
+    AskForIndexing,
+    CloseJob,
+    DeleteHeld,
+    DeleteSources,
+    EndHold,
+    IndexAgain,
+    Pack,
+    Plan,
+    SortManifest,
+)
 from packer.domain.archives import (
     Archive,
     ArchiveState,
     CatalogEntry,
     DoneArchive,
     Draft,
+    IndexedArchive,
     Job,
     JobState,
     NewArchive,
@@ -387,6 +406,31 @@ class FakeHeldArchives:
 
 
 @dataclass
+class FakeArchivesToIndex:
+    world: World
+
+    def found(self, project: ProjectName | None, *, after: tuple[str, str] | None) -> Iterator[IndexedArchive]:
+        for record in sorted(self.world.archives.values(), key=lambda record: record.archive.archive_id):
+            archive = record.archive
+            place = (f"{archive.project}#{archive.bucket}", archive.archive_id)
+            if (
+                archive.state in {ArchiveState.INDEXED, ArchiveState.DONE}
+                and archive.require_seal().members
+                and project in {None, archive.project}
+                and (after is None or place > after)
+            ):
+                yield IndexedArchive(
+                    archive.job_id, archive.archive_id, archive.project, archive.bucket, archive.first_key, place
+                )
+
+    def load(self, message: IndexArchive) -> Archive:
+        try:
+            return self.world.archives[message.archive_id].archive
+        except KeyError:
+            raise Unknown(message.archive_id) from None
+
+
+@dataclass
 class FakeListing:
     world: World
 
@@ -624,7 +668,7 @@ Wrap = Callable[[Any], Any]
 def build(world: World, wrap: Wrap = lambda port: port) -> dict[type[Command], Callable[[Any], None]]:
     """The packer's use cases in this world; `wrap` may stand between them and every port."""
     jobs, plans, bus = wrap(FakeJobs(world)), wrap(FakePlans(world)), wrap(world)
-    holds, held = wrap(world.holds), wrap(FakeHeldArchives(world))
+    holds, held, to_index = wrap(world.holds), wrap(FakeHeldArchives(world)), wrap(FakeArchivesToIndex(world))
     close, end = CloseJob(jobs, holds, bus), EndHold(holds, bus, lambda: world.now)
     catalogs, sources = wrap(FakeCatalogs(world)), wrap(FakeSources(world))
     delete = DeleteSources(sources, catalogs, plans)
@@ -658,4 +702,6 @@ def build(world: World, wrap: Wrap = lambda port: port) -> dict[type[Command], C
         ),
         DeleteHeldSources: AskForDeletion(jobs, holds, held, bus, end, at_once=2),
         DeleteArchivedSources: DeleteHeld(jobs, holds, held, wrap(FakeVault(world)), delete, end),
+        RebuildIndex: AskForIndexing(to_index, bus, at_once=2),
+        IndexArchive: IndexAgain(to_index, catalogs, wrap(FakeIndex(world))),
     }

@@ -14,8 +14,10 @@ from glaciate.messages import (
     COMMANDS,
     DeleteArchivedSources,
     DeleteHeldSources,
+    IndexArchive,
     PackArchive,
     PlanArchives,
+    RebuildIndex,
     ThawFiles,
 )
 from glaciate.names import ArchiveId, archive_of_vault_key
@@ -97,37 +99,36 @@ def told(past: Past) -> dict[str, Any]:
     return {"topic_arn": past.glaciate.place.local["topic_arn"]}
 
 
+def about_archive(
+    contract: type[PackArchive | DeleteArchivedSources | IndexArchive],
+) -> Callable[[Past], str]:
+    """A command about the archive of the past."""
+    return lambda past: contract(
+        correlation_id=CORRELATION,
+        job_id=past.job["job_id"],
+        archive_id=past.archive_id,
+        project=past.job["project"],
+        bucket=past.job["bucket"],
+        first_key=f"{past.prefix}0.txt",
+    ).to_body()
+
+
 MESSAGES: dict[str, tuple[str, Callable[[Past], str]]] = {
     "PlanArchives.v1": (
         "pack",
         lambda past: PlanArchives(correlation_id=CORRELATION, job_id=past.job["job_id"]).to_body(),
     ),
-    "PackArchive.v1": (
-        "pack",
-        lambda past: PackArchive(
-            correlation_id=CORRELATION,
-            job_id=past.job["job_id"],
-            archive_id=past.archive_id,
-            project=past.job["project"],
-            bucket=past.job["bucket"],
-            first_key=f"{past.prefix}0.txt",
-        ).to_body(),
-    ),
+    "PackArchive.v1": ("pack", about_archive(PackArchive)),
     "DeleteHeldSources.v1": (
         "pack",
         lambda past: DeleteHeldSources(correlation_id=CORRELATION, job_id=past.job["job_id"]).to_body(),
     ),
-    "DeleteArchivedSources.v1": (
+    "DeleteArchivedSources.v1": ("pack", about_archive(DeleteArchivedSources)),
+    "RebuildIndex.v1": (
         "pack",
-        lambda past: DeleteArchivedSources(
-            correlation_id=CORRELATION,
-            job_id=past.job["job_id"],
-            archive_id=past.archive_id,
-            project=past.job["project"],
-            bucket=past.job["bucket"],
-            first_key=f"{past.prefix}0.txt",
-        ).to_body(),
+        lambda past: RebuildIndex(correlation_id=CORRELATION, project=past.job["project"]).to_body(),
     ),
+    "IndexArchive.v1": ("pack", about_archive(IndexArchive)),
     "ThawFiles.v1": (
         "thaw",
         lambda past: ThawFiles(correlation_id=CORRELATION, request_id=past.request["request_id"]).to_body(),

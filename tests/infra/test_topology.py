@@ -105,7 +105,7 @@ def test_just_the_producers_of_its_commands_may_send_to_a_queue(name: str) -> No
         if {logical, f"{logical}Arn"} & {str(one) for one in allowed(service, "sqs:SendMessage")}
     }
 
-    assert senders == producers
+    assert senders == producers - {"operator"}  # who has rights of their own: see the operator's policy
 
 
 @pytest.mark.parametrize("name", sorted(QUEUES))

@@ -13,6 +13,7 @@ from glaciate_cli.api import Document, GlaciateApi, is_request_id
 from glaciate_cli.context import Invocation, glaciate_command, project_option
 from glaciate_cli.dead_letter_commands import dlq
 from glaciate_cli.errors import Exit
+from glaciate_cli.index_commands import index
 from glaciate_cli.views import exit_of, has_ended, show_accepted, show_files, show_listing, show_status
 
 _PAGE_SIZE: Final = 100
@@ -68,6 +69,7 @@ def main() -> None:
 
 
 main.add_command(dlq)
+main.add_command(index)
 
 _key_option = click.option(
     "--idempotency-key",

@@ -61,6 +61,33 @@ class DeleteArchivedSources(Command):
     first_key: str
 
 
+class RebuildIndex(Command):
+    """Have the index written again, archive by archive, on from `after`: of a project, or of all."""
+
+    name: ClassVar[str] = "RebuildIndex.v1"
+    queue: ClassVar[str] = "pack"
+    producers: ClassVar[tuple[str, ...]] = ("operator", "packer")
+    consumers: ClassVar[tuple[str, ...]] = ("packer",)
+
+    project: ProjectName | None = None
+    after: tuple[str, str] | None = Field(default=None, description="the row of the archive up to which it is done")
+
+
+class IndexArchive(Command):
+    """Write the index's rows of one archive again, from its catalog."""
+
+    name: ClassVar[str] = "IndexArchive.v1"
+    queue: ClassVar[str] = "pack"
+    producers: ClassVar[tuple[str, ...]] = ("packer",)
+    consumers: ClassVar[tuple[str, ...]] = ("packer",)
+
+    job_id: JobId
+    archive_id: ArchiveId
+    project: ProjectName
+    bucket: str
+    first_key: str
+
+
 class ThawFiles(Command):
     """Resolve a restore request where it is still open, and thaw the archives that its parts need, after `after_archive`."""
 
@@ -78,5 +105,7 @@ COMMANDS: tuple[type[Contract], ...] = (
     PackArchive,
     DeleteHeldSources,
     DeleteArchivedSources,
+    RebuildIndex,
+    IndexArchive,
     ThawFiles,
 )

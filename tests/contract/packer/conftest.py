@@ -14,6 +14,7 @@ from fakes.packer_world import (
     JOB,
     LEASE,
     FakeArchives,
+    FakeArchivesToIndex,
     FakeCatalogs,
     FakeEarlier,
     FakeHeldArchives,
@@ -27,10 +28,11 @@ from glaciate.holds import DynamoHolds
 from glaciate.jobs import JobOrder
 from packer.adapters.earlier import IndexedArchives
 from packer.adapters.held import PynamoHeldArchives
+from packer.adapters.indexed import PynamoArchivesToIndex
 from packer.adapters.objects import S3Catalogs, S3Plans
 from packer.adapters.rows import PynamoArchives, PynamoJobs
 from packer.adapters.vault import S3Vault
-from packer.ports import Archives, Catalogs, Earlier, HeldArchives, Jobs, Plans, Vault
+from packer.ports import Archives, ArchivesToIndex, Catalogs, Earlier, HeldArchives, Jobs, Plans, Vault
 
 
 @dataclass
@@ -53,6 +55,7 @@ class Ground:
     earlier: Earlier
     holds: FakeHolds | DynamoHolds
     held: HeldArchives
+    to_index: ArchivesToIndex
     world: World | None = None
     clock: Clock | None = None
 
@@ -92,6 +95,7 @@ def ground(request: pytest.FixtureRequest) -> Iterator[Ground]:
             FakeEarlier(world),
             world.holds,
             FakeHeldArchives(world),
+            FakeArchivesToIndex(world),
             world=world,
         )
         return
@@ -123,5 +127,6 @@ def ground(request: pytest.FixtureRequest) -> Iterator[Ground]:
             IndexedArchives(s3, "vault"),
             DynamoHolds(),
             PynamoHeldArchives(clock),
+            PynamoArchivesToIndex(),
             clock=clock,
         )

@@ -39,21 +39,31 @@ def launcher() -> KeepWorkersRunning:
 def worker() -> "Worker":
     """What drains the pack queue. Imported here: the launcher's bundle has neither libcurl nor codecs."""
     from glaciate.holds import DynamoHolds
-    from glaciate.messages import DeleteArchivedSources, DeleteHeldSources, PackArchive, PlanArchives
+    from glaciate.messages import (
+        DeleteArchivedSources,
+        DeleteHeldSources,
+        IndexArchive,
+        PackArchive,
+        PlanArchives,
+        RebuildIndex,
+    )
     from glaciate.outbox import EventBridgeBus, SqsCommandQueue, SqsDeadLetters
     from glaciate.worker_loop import SqsInbox, Worker
     from packer.adapters.earlier import IndexedArchives
     from packer.adapters.held import PynamoHeldArchives
+    from packer.adapters.indexed import PynamoArchivesToIndex
     from packer.adapters.listing import S3Listing
     from packer.adapters.objects import S3Catalogs, S3Manifests, S3Notes, S3Plans
     from packer.adapters.rows import PynamoArchives, PynamoJobs, utc_now
     from packer.adapters.vault import S3Vault
     from packer.application import (
         AskForDeletion,
+        AskForIndexing,
         CloseJob,
         DeleteHeld,
         DeleteSources,
         EndHold,
+        IndexAgain,
         Pack,
         Plan,
         SortManifest,
@@ -91,6 +101,7 @@ def worker() -> "Worker":
         settings.aws_endpoint_url, most=settings.fetch_concurrency, window_bytes=settings.fetch_window_bytes
     )
     delete = DeleteSources(source_files, catalogs, plans)
+    file_index = index(settings.files_table)
     pack = Pack(
         jobs=jobs,
         archives=PynamoArchives(lease_seconds=settings.lease_seconds),
@@ -98,7 +109,7 @@ def worker() -> "Worker":
         sources=source_files,
         vault=vault,
         catalogs=catalogs,
-        index=index(settings.files_table),
+        index=file_index,
         delete=delete,
         bus=bus,
         close=close,
@@ -106,6 +117,7 @@ def worker() -> "Worker":
     )
     end = EndHold(holds, bus, utc_now)
     held = PynamoHeldArchives()
+    to_index = PynamoArchivesToIndex()
     return Worker(
         inbox=SqsInbox(aws.sqs(), settings.pack_queue_url, settings.visibility_seconds),
         dead_letters=SqsDeadLetters(aws.sqs(), settings.pack_dead_letters_url),
@@ -114,6 +126,8 @@ def worker() -> "Worker":
             PackArchive: pack,
             DeleteHeldSources: AskForDeletion(jobs, holds, held, queue, end),
             DeleteArchivedSources: DeleteHeld(jobs, holds, held, vault, delete, end),
+            RebuildIndex: AskForIndexing(to_index, queue),
+            IndexArchive: IndexAgain(to_index, catalogs, file_index),
         },
         idle_seconds=settings.idle_seconds,
     )

@@ -11,10 +11,20 @@ from glaciate.events import ArchiveJobCompleted
 from glaciate.holds import Hold
 from glaciate.jobs import JobOrder
 from glaciate.manifests import Slice
-from glaciate.messages import DeleteArchivedSources, PackArchive
-from glaciate.names import ArchiveId, JobId
+from glaciate.messages import DeleteArchivedSources, IndexArchive, PackArchive
+from glaciate.names import ArchiveId, JobId, ProjectName
 from glaciate.requests import Compression
-from packer.domain.archives import Archive, CatalogEntry, DoneArchive, Draft, Job, NewArchive, Seal, StoredObject
+from packer.domain.archives import (
+    Archive,
+    CatalogEntry,
+    DoneArchive,
+    Draft,
+    IndexedArchive,
+    Job,
+    NewArchive,
+    Seal,
+    StoredObject,
+)
 from packer.domain.earlier import EarlierArchive, KnownFile
 from packer.domain.planning import Span
 from packer.domain.sources import Description, ReadFile, SourceFile, SourceState
@@ -25,6 +35,10 @@ class Clock(Protocol):
 
     def __call__(self) -> datetime:
         """Now, in UTC."""
+
+
+class NotIndexed(GlaciateError):
+    """An archive's catalog cannot be read or tells of another object: the message goes to the dead letters, where somebody looks."""
 
 
 class Unknown(GlaciateError):
@@ -130,6 +144,16 @@ class HeldArchives(Protocol):
 
     def dealt_with(self, archive: Archive, *, deleted: int, left: int) -> bool:
         """Counts an archive's sources on the job's hold, once: both rows or neither. False where it was counted, or deletion is off."""
+
+
+class ArchivesToIndex(Protocol):
+    """The archives that the index tells of, or told of before rows of it were lost."""
+
+    def found(self, project: ProjectName | None, *, after: tuple[str, str] | None) -> Iterator[IndexedArchive]:
+        """Those that were indexed, of a project or of all, on from a place; in no order that means anything."""
+
+    def load(self, message: IndexArchive) -> Archive:
+        """One of them; raises `Unknown`."""
 
 
 class Listing(Protocol):

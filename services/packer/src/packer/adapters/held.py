@@ -5,16 +5,15 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
-from pynamodb.exceptions import DoesNotExist
 from pynamodb.transactions import TransactWrite
 
 from glaciate.holds import dealt_with
 from glaciate.messages import DeleteArchivedSources
 from glaciate.names import ArchiveId
-from glaciate.tables import HOLD_ITEM, ArchiveRow, HoldRow, archive_hash_key, archive_range_key
-from packer.adapters.rows import archive_of, key_of, transact, utc_now
+from glaciate.tables import HOLD_ITEM, ArchiveRow, HoldRow, archive_hash_key
+from packer.adapters.rows import archive_of, archive_row, key_of, transact, utc_now
 from packer.domain.archives import Archive, ArchiveState, DoneArchive, Job
-from packer.ports import LostRace, Unknown
+from packer.ports import LostRace
 
 _KEY_ROOM: Final = 1000  # of a sort key's 1,024 bytes
 _LAST_CHARACTER: Final = "\U0010ffff"
@@ -46,15 +45,7 @@ class PynamoHeldArchives:
 
     def load(self, message: DeleteArchivedSources) -> Archive:
         """Read consistently."""
-        try:
-            row = ArchiveRow.get(
-                archive_hash_key(message.project, message.bucket),
-                archive_range_key(message.first_key, message.archive_id),
-                consistent_read=True,
-            )
-        except DoesNotExist as error:
-            raise Unknown(f"there is no archive {message.archive_id} of job {message.job_id}") from error
-        return archive_of(row, message)
+        return archive_of(archive_row(message), message)
 
     def dealt_with(self, archive: Archive, *, deleted: int, left: int) -> bool:
         """One transaction: the archive's row, on condition that it is not marked, and the hold, on condition that deletion goes on."""

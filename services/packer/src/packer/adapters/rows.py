@@ -16,7 +16,7 @@ from pynamodb.transactions import TransactWrite
 from glaciate.errors import Busy, Transient
 from glaciate.events import ArchiveJobCompleted
 from glaciate.jobs import JobOrder
-from glaciate.messages import DeleteArchivedSources, PackArchive
+from glaciate.messages import DeleteArchivedSources, IndexArchive, PackArchive
 from glaciate.names import ArchiveId, JobId, ProjectName
 from glaciate.requests import DeleteAfterDays
 from glaciate.tables import JOB_ITEM, ArchiveRow, JobRow, archive_hash_key, archive_range_key, jobs_connection
@@ -24,6 +24,8 @@ from glaciate.telemetry import logger
 from packer.domain.archives import Archive, ArchiveState, Job, JobState, NewArchive, Seal, outcome_of
 from packer.domain.planning import Span
 from packer.ports import LostRace, Unknown
+
+AboutArchive = PackArchive | DeleteArchivedSources | IndexArchive
 
 _CONFLICT_ATTEMPTS: Final = 8
 _CONDITION_FAILED: Final = "ConditionalCheckFailed"
@@ -250,12 +252,7 @@ class PynamoArchives:
 
     def claim(self, message: PackArchive, *, owner: str) -> Archive:
         """Takes the lease where nobody holds a live one; an ended archive is given as it is."""
-        owner_key = archive_hash_key(message.project, message.bucket)
-        range_key = archive_range_key(message.first_key, message.archive_id)
-        try:
-            row = ArchiveRow.get(owner_key, range_key, consistent_read=True)
-        except DoesNotExist as error:
-            raise Unknown(f"there is no archive {message.archive_id} of job {message.job_id}") from error
+        row = archive_row(message)
         if ArchiveState(row.state).has_ended:
             return archive_of(row, message)
         now = self.now()
@@ -387,7 +384,16 @@ def key_of(archive: Archive) -> ArchiveRow:
     )
 
 
-def archive_of(row: ArchiveRow, message: PackArchive | DeleteArchivedSources) -> Archive:
+def archive_row(message: AboutArchive) -> ArchiveRow:
+    """The row of the archive that a message names, read consistently; raises `Unknown`."""
+    owner_key = archive_hash_key(message.project, message.bucket)
+    try:
+        return ArchiveRow.get(owner_key, archive_range_key(message.first_key, message.archive_id), consistent_read=True)
+    except DoesNotExist as error:
+        raise Unknown(f"there is no archive {message.archive_id} of job {message.job_id}") from error
+
+
+def archive_of(row: ArchiveRow, message: AboutArchive) -> Archive:
     """What a row says of the archive that a message names."""
     seal = None
     if row.sealed_at is not None:

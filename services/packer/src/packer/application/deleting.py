@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
 from typing import Final
 
 from glaciate.catalog import Skipped
@@ -12,11 +11,11 @@ from glaciate.messages import DeleteArchivedSources, DeleteHeldSources
 from glaciate.names import JobId
 from glaciate.outbox import CommandQueue, EventBus
 from glaciate.telemetry import count, logger
+from packer.application.turns import ASKED_FOR_AT_ONCE, send_in_turns
 from packer.domain.archives import Archive, CatalogEntry, DoneArchive, Job
 from packer.domain.sources import skipped_json_line
 from packer.ports import Catalogs, Clock, HeldArchives, Holds, Jobs, Plans, Sources, Vault
 
-ASKED_FOR_AT_ONCE: Final = 10_000  # archives a message; then it goes on by another
 _GONE: Final = "archived, but its archive is not in the vault any more: the source is kept"
 
 
@@ -109,10 +108,7 @@ class AskForDeletion:
         job = self.jobs.load(message.job_id)
         if _is_deleting(self.holds, job.job_id):
             waiting = self.archives.waiting(job, after=message.after)
-            now = tuple(islice(waiting, self.at_once))
-            self.queue.send(*(_command(job, archive) for archive in now))
-            if now and next(waiting, None) is not None:
-                self.queue.send(message.model_copy(update={"after": now[-1].place}))
+            send_in_turns(self.queue, waiting, lambda archive: _command(job, archive), message, at_once=self.at_once)
         self.end(job)
 
 

@@ -164,6 +164,17 @@ class DoneArchive(NamedTuple):
     place: str
 
 
+class IndexedArchive(NamedTuple):
+    """As much of an archive as it takes to ask for its index rows. `place`: its row's keys."""
+
+    job_id: JobId
+    archive_id: ArchiveId
+    project: ProjectName
+    bucket: str
+    first_key: str
+    place: tuple[str, str]
+
+
 @dataclass(frozen=True, slots=True)
 class NewArchive:
     """An archive that a plan adds."""
