@@ -1,13 +1,16 @@
 """Reading over bad lines: an S3 that breaks off, answers late errors, or encrypts so that ETags are no MD5."""
 
 import threading
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from hashlib import md5
+from hashlib import md5, sha1, sha256, sha512
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from zlib import crc32
 
 import boto3
 import pytest
+from awscrt.checksums import crc32c, crc64nvme
 from botocore.config import Config
 
 from fakes.packer_world import START
@@ -31,6 +34,7 @@ class Line(BaseHTTPRequestHandler):
     accidents: list[Accident]
     encryption: str | None
     etag: str
+    told: dict[str, str]
     asked: list[str]
 
     def do_GET(self) -> None:
@@ -51,6 +55,9 @@ class Line(BaseHTTPRequestHandler):
         self.send_header("Last-Modified", "Wed, 01 Jul 2026 12:00:00 GMT")
         if self.encryption:
             self.send_header("x-amz-server-side-encryption", self.encryption)
+        if self.headers.get("x-amz-checksum-mode") == "ENABLED":
+            for name, value in self.told.items():
+                self.send_header(f"x-amz-checksum-{name}", value)
         self.end_headers()
         if self.command == "GET":
             self.wfile.write(body)
@@ -86,7 +93,7 @@ def fail(status: int, code: str) -> Accident:
 
 @pytest.fixture
 def line() -> type[Line]:
-    return type("ThisLine", (Line,), {"accidents": [], "encryption": None, "etag": MD5, "asked": []})
+    return type("ThisLine", (Line,), {"accidents": [], "encryption": None, "etag": MD5, "told": {}, "asked": []})
 
 
 @pytest.fixture
@@ -192,3 +199,68 @@ def test_bytes_that_never_match_their_md5_are_not_archived(sources: CurlSources,
 
     assert got == Skipped("in/a", f"it can't be verified: its bytes do not match its ETag {NOT_AN_MD5}")
     assert line.asked.count("GET") == 5
+
+
+CHECKSUMS = {
+    "crc64nvme": b64encode(crc64nvme(BODY).to_bytes(8, "big")).decode(),
+    "crc32c": b64encode(crc32c(BODY).to_bytes(4, "big")).decode(),
+    "crc32": b64encode(crc32(BODY).to_bytes(4, "big")).decode(),
+    "sha256": b64encode(sha256(BODY).digest()).decode(),
+    "sha1": b64encode(sha1(BODY, usedforsecurity=False).digest()).decode(),
+    "sha512": b64encode(sha512(BODY).digest()).decode(),
+    "md5": b64encode(bytes.fromhex(MD5.strip('"'))).decode(),
+}
+OF_PARTS = '"0123456789abcdef0123456789abcdef-3"'
+
+
+def under_kms(line: type[Line]) -> str:
+    line.etag, line.encryption = NOT_AN_MD5, "aws:kms"
+    return NOT_AN_MD5
+
+
+def of_parts(line: type[Line]) -> str:
+    line.etag = OF_PARTS
+    return OF_PARTS
+
+
+@pytest.mark.parametrize("source", [under_kms, of_parts])
+@pytest.mark.parametrize("algorithm", CHECKSUMS)
+def test_bytes_whose_etag_is_no_md5_are_held_to_the_checksum_that_s3_keeps(
+    sources: CurlSources, line: type[Line], source: Callable[[type[Line]], str], algorithm: str
+) -> None:
+    etag = source(line)
+    line.told = {algorithm: CHECKSUMS[algorithm], "type": "FULL_OBJECT"}
+    line.accidents += [damage]
+
+    got = read(sources, etag)
+
+    assert isinstance(got, ReadFile)
+    assert bytes(got.packed.data) == BODY
+    assert line.asked == ["GET", "GET"]
+
+
+def test_bytes_that_never_match_their_checksum_are_not_archived(sources: CurlSources, line: type[Line]) -> None:
+    etag = of_parts(line)
+    line.told = {"crc64nvme": CHECKSUMS["crc64nvme"][::-1], "type": "FULL_OBJECT"}
+
+    assert read(sources, etag) == Skipped("in/a", "it can't be verified: its bytes do not match its CRC64NVME")
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"sha256": "AAAA-3", "type": "COMPOSITE"},
+        {"crc32": "AAAA-3"},
+        {"xxhash64": "AAAA", "type": "FULL_OBJECT"},
+        {},
+    ],
+    ids=["of parts", "of parts, untold", "unknown", "none"],
+)
+def test_a_checksum_that_says_nothing_of_the_whole_is_no_reason_to_refuse(
+    sources: CurlSources, line: type[Line], told: dict[str, str]
+) -> None:
+    etag = of_parts(line)
+    line.told = told
+
+    assert isinstance(read(sources, etag), ReadFile)
+    assert line.asked == ["GET"]

@@ -20,6 +20,7 @@ from glaciate.catalog import Skipped
 from glaciate.errors import Transient
 from glaciate.requests import Compression
 from packer.adapters.aws_requests import TOO_LONG, AwsRequest, AwsRequests, S3Urls
+from packer.adapters.integrity import CHECKSUM_MODE, mismatch
 from packer.adapters.objects import error_code
 from packer.adapters.tags import FoundTags, TagsUnreadable, read_tags, tags_of_version
 from packer.adapters.transfers import Answer, Pause, Task, TransferFailed, Transfers
@@ -78,7 +79,7 @@ class _OtherSize(Exception):
 
 
 class _Mismatch(Exception):
-    """As many bytes as the object has arrived, but not those that its ETag tells of."""
+    """As many bytes as the object has arrived, but not those that its ETag or its checksum tells of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +167,7 @@ class CurlSources:
         return got
 
     def _request(self, base_url: str, file: SourceFile) -> AwsRequest:
-        headers = [("if-match", file.etag)] if file.etag else []
+        headers = [CHECKSUM_MODE, ("if-match", file.etag)] if file.etag else [CHECKSUM_MODE]
         url = base_url + self.urls.path(file.key)
         return self.requests.get(url, headers, most_bytes=max(file.size, _ERROR_BYTES))
 
@@ -224,14 +225,19 @@ class _Got:
     file: SourceFile
     description: Description
     encryption: str
+    head: list[bytes]
 
     def verify(self) -> None:
-        """Holds the bytes to the ETag, where that is an MD5."""
+        """Holds the bytes to the ETag where that is an MD5, else to the checksums that S3 tells."""
         etag = self.file.etag.strip('"')
-        if len(etag) != _MD5_CHARACTERS or md5(self.data, usedforsecurity=False).hexdigest() == etag:
-            return
-        if _MD5.fullmatch(etag) and self.encryption not in _KMS:  # under KMS an ETag only looks like an MD5
-            msg = f"its bytes do not match its ETag {self.file.etag}"
+        if len(etag) == _MD5_CHARACTERS and self.encryption not in _KMS:  # under KMS an ETag only looks like an MD5
+            if md5(self.data, usedforsecurity=False).hexdigest() == etag:
+                return
+            if _MD5.fullmatch(etag):
+                msg = f"its bytes do not match its ETag {self.file.etag}"
+                raise _Mismatch(msg)
+        if wrong := mismatch(self.data, self.head):
+            msg = f"its bytes do not match its {wrong}"
             raise _Mismatch(msg)
 
     def packed(self, compression: Compression) -> ReadFile:
@@ -246,7 +252,7 @@ def _got(file: SourceFile, answer: Answer) -> _Got:
     if not file.is_known:
         told = {name.lower(): value.strip() for name, _, value in (line.partition(b":") for line in answer.head)}
         file = file.seen(etag=_etag_of(told), modified=_modified(told))
-    return _Got(answer.body, file, description, encryption)
+    return _Got(answer.body, file, description, encryption, answer.head)
 
 
 @lru_cache(maxsize=4096)
