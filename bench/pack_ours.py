@@ -5,7 +5,7 @@ verification, index rows.
 """
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -15,7 +15,7 @@ from typing import Any
 import measure
 from corpus import BUCKET
 
-from glaciate.contracts import Event
+from glaciate.contracts import Contract, Event
 from glaciate.events import ArchiveJobCompleted
 from glaciate.jobs import JobOrder
 from glaciate.messages import PackArchive, PlanArchives
@@ -153,7 +153,7 @@ def packer(what: JobOrder) -> Packer:
     """The worker's own use cases with one job in this process."""
     names = ("PACK_QUEUE_URL", "PACK_DEAD_LETTERS_URL", "EVENT_BUS_NAME", "ARCHIVES_TABLE", "FILES_TABLE", "JOBS_TABLE")
     os.environ.update({name: name.lower() for name in names} | {"VAULT_BUCKET": _VAULT, "WORK_BUCKET": "work"})
-    use_cases = bootstrap.worker().use_cases
+    use_cases: Mapping[type[Contract], Any] = bootstrap.worker().use_cases
     job = Job(
         job_id=new_job_id(utc_now()),
         state=JobState.ACCEPTED,

@@ -17,7 +17,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from http.client import OK
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
 import boto3
@@ -33,7 +33,7 @@ Work = Callable[[], "dict[str, float] | None"]
 SharedWay = Callable[["Share"], Work]
 
 
-def _s3() -> "object":
+def _s3() -> Any:
     return boto3.client("s3", config=Config(max_pool_connections=64))
 
 
@@ -220,7 +220,7 @@ def ask(files: list[tuple[str, int, str]]) -> Work:
             def __init__(self) -> None:
                 self.done = loop.create_future()
 
-            def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            def connection_made(self, transport: Any) -> None:
                 self.transport = transport
                 self.next()
 

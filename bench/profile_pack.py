@@ -49,11 +49,11 @@ def _instrument() -> None:
     class Multi(pycurl.CurlMulti):  # type: ignore[misc, name-defined]
         perform = _timed("libcurl: sending, receiving", pycurl.CurlMulti.perform)
 
-    transfers.pycurl.CurlMulti = Multi
+    pycurl.CurlMulti = Multi
     transfers._Turns._ask = _timed("preparing and signing requests", transfers._Turns._ask)  # type: ignore[method-assign]
     sources._got = _timed("answers' headers", sources._got)
     sources._Got.verify = _timed("MD5", sources._Got.verify)  # type: ignore[method-assign]
-    sources.pack = _timed("CRC-32 and deflate", codec.pack)
+    sources.pack = _timed("CRC-32 and deflate", codec.pack)  # type: ignore[attr-defined]
     zip_archive.ZipArchive.member = _timed("names, ZIP headers, catalog lines", zip_archive.ZipArchive.member)  # type: ignore[method-assign]
     vault.S3Upload.write = _timed("gathering parts", vault.S3Upload.write)  # type: ignore[method-assign]
     vault.S3Upload._send_part = _timed("sending parts", vault.S3Upload._send_part)  # type: ignore[method-assign]

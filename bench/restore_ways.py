@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import boto3
 import measure
@@ -83,7 +84,7 @@ class FilesInHand:
 class CountedVault:
     """Counts the bytes that are asked of the archive itself, without its catalog."""
 
-    vault: "object"
+    vault: Any
     asked_bytes: int = 0
 
     def read(self, vault_key: str, *, start: int, end: int) -> bytes:
@@ -95,7 +96,7 @@ class CountedVault:
         return self.vault.read_several(vault_key, ranges)
 
 
-def _unpacking() -> "object":
+def _unpacking() -> Any:
     """What the worker would use, as it builds it."""
     from glaciate.events import ArchiveReadable
     from unpacker import bootstrap

@@ -1,5 +1,7 @@
 """`glaciate dlq` knows every dead-letter queue there is, where its messages were meant to go, and may do what it does."""
 
+from typing import Any
+
 import pytest
 
 from glaciate_cli.deployment import FUNCTIONS, LONGEST_CALL_SECONDS, QUEUES, function_outputs, queue_outputs
@@ -50,7 +52,7 @@ def buried(letters: Resource) -> set[str]:
     return own | {str(name) for name in called}
 
 
-def here(sender: Resource, letters: Resource, targets: str) -> list[dict[str, object]]:
+def here(sender: Resource, letters: Resource, targets: str) -> list[dict[str, Any]]:
     return as_list(sender.properties[targets]) if sender.template == letters.template else []
 
 

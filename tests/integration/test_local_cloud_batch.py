@@ -41,7 +41,7 @@ def printed(settings: LocalSettings, job_id: str, words: str) -> None:
     until(10, f"{words!r} in {log}", lambda: log.exists() and words in log.read_text())
 
 
-def test_a_job_sees_its_environment_its_image_and_its_place_in_batch(server: Server):
+def test_a_job_sees_its_environment_its_image_and_its_place_in_batch(server: Server) -> None:
     queue = batch_queue(server)
     overrides = {"environment": [{"name": "GREETING", "value": "good evening"}]}
 
@@ -59,7 +59,7 @@ def test_a_job_sees_its_environment_its_image_and_its_place_in_batch(server: Ser
     assert not any("site-packages" in folder for folder in told["path"])
 
 
-def test_a_job_has_the_credentials_of_its_role_and_no_more(server: Server):
+def test_a_job_has_the_credentials_of_its_role_and_no_more(server: Server) -> None:
     url, arn = queue_open_to(server)
     may_read = {"Effect": "Allow", "Action": "sqs:ReceiveMessage", "Resource": arn}
     role = role_for(server, "ecs-tasks.amazonaws.com", may_read)
@@ -82,10 +82,10 @@ def client_of(server: Server, environment: dict[str, str], service: str) -> Any:
         aws_secret_access_key=environment["AWS_SECRET_ACCESS_KEY"],
         aws_session_token=environment["AWS_SESSION_TOKEN"],
         region_name="us-east-1",
-    ).client(service, endpoint_url=server.endpoint)
+    ).client(service, endpoint_url=server.endpoint)  # type: ignore[call-overload]
 
 
-def test_an_array_runs_a_job_per_index_and_ends_with_the_last(server: Server):
+def test_an_array_runs_a_job_per_index_and_ends_with_the_last(server: Server) -> None:
     job_id = submit(server, batch_definition(server, "tell"), arrayProperties={"size": 3})
 
     parent = finished(server, job_id)
@@ -101,7 +101,7 @@ def test_an_array_runs_a_job_per_index_and_ends_with_the_last(server: Server):
     assert [child["arrayProperties"]["index"] for child in children] == [0, 1, 2]
 
 
-def test_an_array_with_a_failed_child_has_failed(server: Server):
+def test_an_array_with_a_failed_child_has_failed(server: Server) -> None:
     job_id = submit(server, batch_definition(server, "exit", "1"), arrayProperties={"size": 2})
 
     parent = finished(server, job_id)
@@ -109,7 +109,7 @@ def test_an_array_with_a_failed_child_has_failed(server: Server):
     assert (parent["status"], parent["statusReason"]) == ("FAILED", "Array Child Job failed")
 
 
-def test_a_failed_attempt_is_made_again(server: Server):
+def test_a_failed_attempt_is_made_again(server: Server) -> None:
     definition = batch_definition(server, "fail_until_attempt", "2", retryStrategy={"attempts": 3})
 
     over = finished(server, submit(server, definition))
@@ -118,7 +118,7 @@ def test_a_failed_attempt_is_made_again(server: Server):
     assert [attempt["container"]["exitCode"] for attempt in over["attempts"]] == [7, 0]
 
 
-def test_an_exit_code_that_asks_for_no_retry_gets_none(server: Server):
+def test_an_exit_code_that_asks_for_no_retry_gets_none(server: Server) -> None:
     rules = [{"onExitCode": "7", "action": "EXIT"}, {"onReason": "*", "action": "RETRY"}]
     definition = batch_definition(
         server, "fail_until_attempt", "2", retryStrategy={"attempts": 3, "evaluateOnExit": rules}
@@ -129,7 +129,7 @@ def test_an_exit_code_that_asks_for_no_retry_gets_none(server: Server):
     assert (over["status"], len(over["attempts"])) == ("FAILED", 1)
 
 
-def test_a_job_over_its_time_fails_and_is_not_tried_again(server: Server):
+def test_a_job_over_its_time_fails_and_is_not_tried_again(server: Server) -> None:
     timeout = {"attemptDurationSeconds": 1}
     definition = batch_definition(server, "wait", retryStrategy={"attempts": 3}, timeout=timeout)
 
@@ -140,7 +140,7 @@ def test_a_job_over_its_time_fails_and_is_not_tried_again(server: Server):
     assert over["container"]["exitCode"] == 143
 
 
-def test_a_terminated_job_is_asked_to_stop_first(server: Server, server_settings: LocalSettings):
+def test_a_terminated_job_is_asked_to_stop_first(server: Server, server_settings: LocalSettings) -> None:
     job_id = submit(server, batch_definition(server, "stop_politely"))
     printed(server_settings, job_id, "waiting")
 
@@ -151,7 +151,7 @@ def test_a_terminated_job_is_asked_to_stop_first(server: Server, server_settings
     assert output(server, job_id) == ["waiting", "stopping politely"]
 
 
-def test_a_job_that_refuses_to_stop_is_killed(server: Server, server_settings: LocalSettings):
+def test_a_job_that_refuses_to_stop_is_killed(server: Server, server_settings: LocalSettings) -> None:
     job_id = submit(server, batch_definition(server, "refuse_to_stop"))
     printed(server_settings, job_id, "waiting")
 
@@ -160,7 +160,7 @@ def test_a_job_that_refuses_to_stop_is_killed(server: Server, server_settings: L
     assert finished(server, job_id)["container"]["exitCode"] == 137
 
 
-def test_jobs_beyond_the_slots_wait_and_can_be_cancelled(server: Server):
+def test_jobs_beyond_the_slots_wait_and_can_be_cancelled(server: Server) -> None:
     queue, definition = batch_queue(server), batch_definition(server, "wait")
     batch = server.client("batch")
     busy = [submit(server, definition, queue=queue) for _ in range(3)]
@@ -188,14 +188,14 @@ def test_jobs_beyond_the_slots_wait_and_can_be_cancelled(server: Server):
         ({"command": ["no-such-program"]}, "no-such-program"),
     ],
 )
-def test_a_job_that_cannot_start_says_why(server: Server, container: dict[str, Any], reason: str):
+def test_a_job_that_cannot_start_says_why(server: Server, container: dict[str, Any], reason: str) -> None:
     over = finished(server, submit(server, batch_definition(server, "tell", container=container)))
 
     assert over["status"] == "FAILED"
     assert reason in over["container"]["reason"]
 
 
-def test_a_role_that_trusts_somebody_else_gives_no_job(server: Server):
+def test_a_role_that_trusts_somebody_else_gives_no_job(server: Server) -> None:
     role = role_for(server, "lambda.amazonaws.com")
 
     over = finished(server, submit(server, batch_definition(server, "tell", container={"jobRoleArn": role})))
@@ -203,7 +203,7 @@ def test_a_role_that_trusts_somebody_else_gives_no_job(server: Server):
     assert "ecs-tasks.amazonaws.com" in over["container"]["reason"]
 
 
-def test_every_change_of_state_is_an_event(server: Server):
+def test_every_change_of_state_is_an_event(server: Server) -> None:
     url, arn = queue_open_to(server, "events.amazonaws.com")
     queue = batch_queue(server)
     pattern = {"source": ["aws.batch"], "detail-type": ["Batch Job State Change"], "detail": {"jobQueue": [queue]}}
@@ -216,7 +216,7 @@ def test_every_change_of_state_is_an_event(server: Server):
     assert {one["jobId"] for one in details} == {job_id}
 
 
-def test_a_rule_can_submit_a_job(server: Server):
+def test_a_rule_can_submit_a_job(server: Server) -> None:
     queue, source = batch_queue(server), unique("source")
     definition = batch_definition(server, "tell", "Ref::word", parameters={"word": "-"})
     may_submit = {"Effect": "Allow", "Action": "batch:SubmitJob", "Resource": [queue, definition]}
@@ -251,7 +251,7 @@ def test_a_rule_can_submit_a_job(server: Server):
         ({"parameters": {"long": "x" * 31_000}}, "30 KiB"),
     ],
 )
-def test_what_batch_does_not_take_is_refused(server: Server, wrong: dict[str, Any], says: str):
+def test_what_batch_does_not_take_is_refused(server: Server, wrong: dict[str, Any], says: str) -> None:
     right = {"jobName": "job", "jobQueue": batch_queue(server), "jobDefinition": batch_definition(server, "tell")}
 
     with pytest.raises(ClientError, match=says):

@@ -153,7 +153,7 @@ def local(folder: Path, settings: LocalSettings) -> Iterator[dict[str, Any]]:
     cloud.stop(settings, keep=True)
 
 
-def test_local_json_says_where_everything_is(local: dict[str, Any], settings: LocalSettings):
+def test_local_json_says_where_everything_is(local: dict[str, Any], settings: LocalSettings) -> None:
     written = json.loads(settings.local_json.read_text())
 
     assert written == local
@@ -173,13 +173,13 @@ def test_local_json_says_where_everything_is(local: dict[str, Any], settings: Lo
     assert settings.local_json.stat().st_mode & 0o777 == 0o600
 
 
-def test_the_api_takes_the_key_and_nothing_else(local: dict[str, Any]):
+def test_the_api_takes_the_key_and_nothing_else(local: dict[str, Any]) -> None:
     assert get(local) == 404
     assert get(local, secret="wrong") == 403
     assert get(local, secret="") == 403
 
 
-def test_every_notification_can_be_read(local: dict[str, Any], settings: LocalSettings):
+def test_every_notification_can_be_read(local: dict[str, Any], settings: LocalSettings) -> None:
     server = cloud.running_server(settings)
     assert server is not None
 
@@ -191,14 +191,14 @@ def test_every_notification_can_be_read(local: dict[str, Any], settings: LocalSe
 
 def test_doing_it_again_changes_nothing(
     local: dict[str, Any], folder: Path, settings: LocalSettings, capsys: pytest.CaptureFixture[str]
-):
+) -> None:
     again = up(settings, template=write_small_glaciate(folder), root=folder)
 
     assert again == local
     assert "is already up" in capsys.readouterr().out
 
 
-def test_a_changed_template_is_deployed(local: dict[str, Any], folder: Path, settings: LocalSettings):
+def test_a_changed_template_is_deployed(local: dict[str, Any], folder: Path, settings: LocalSettings) -> None:
     again = up(settings, template=write_small_glaciate(folder, visibility=77), root=folder)
 
     assert again == local
@@ -212,7 +212,7 @@ def test_a_changed_template_is_deployed(local: dict[str, Any], folder: Path, set
 
 def test_a_template_that_fails_says_which_resource_and_why(
     folder: Path, settings: LocalSettings, local: dict[str, Any]
-):
+) -> None:
     template = json.loads(write_small_glaciate(folder).read_text())
     bad = {"Type": "AWS::Nothing::AtAll"}
     (folder / "infra" / "services" / "bad.yaml").write_text(json.dumps({"Resources": {"Bad": bad}}))
@@ -230,7 +230,7 @@ def test_a_template_that_fails_says_which_resource_and_why(
 
 def test_a_bundle_that_was_not_built_is_named(
     folder: Path, settings: LocalSettings, local: dict[str, Any], tmp_path: Path
-):
+) -> None:
     template = write_small_glaciate(tmp_path)
     (tmp_path / "build" / "lambda" / "api" / "main.py").unlink()
     (tmp_path / "build" / "lambda" / "api").rmdir()
@@ -239,7 +239,7 @@ def test_a_bundle_that_was_not_built_is_named(
         up(settings, template=template, root=tmp_path)
 
 
-def test_a_missing_output_is_named(settings: LocalSettings, local: dict[str, Any]):
+def test_a_missing_output_is_named(settings: LocalSettings, local: dict[str, Any]) -> None:
     server = cloud.running_server(settings)
     assert server is not None
 
@@ -247,7 +247,7 @@ def test_a_missing_output_is_named(settings: LocalSettings, local: dict[str, Any
         contract(settings, server, {})
 
 
-def test_two_clouds_run_side_by_side_and_down_stops_one_with_all_it_started(tmp_path: Path):
+def test_two_clouds_run_side_by_side_and_down_stops_one_with_all_it_started(tmp_path: Path) -> None:
     one, other = settings_in(tmp_path / "one"), settings_in(tmp_path / "other")
     first, second = cloud.start(one), cloud.start(other)
     try:
@@ -270,7 +270,7 @@ def test_two_clouds_run_side_by_side_and_down_stops_one_with_all_it_started(tmp_
         cloud.stop(other, keep=False)
 
 
-def test_what_a_killed_server_left_behind_is_stopped(tmp_path: Path):
+def test_what_a_killed_server_left_behind_is_stopped(tmp_path: Path) -> None:
     settings = settings_in(tmp_path)
     server = cloud.start(settings)
     job_id = server.client("batch").submit_job(
@@ -287,7 +287,7 @@ def test_what_a_killed_server_left_behind_is_stopped(tmp_path: Path):
     assert members_of_session(server.process_id) == ()
 
 
-def test_a_process_that_got_the_number_later_is_left_alone(tmp_path: Path):
+def test_a_process_that_got_the_number_later_is_left_alone(tmp_path: Path) -> None:
     settings = settings_in(tmp_path)
     settings.directory.mkdir(parents=True)
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, start_new_session=True) as stranger:
@@ -300,7 +300,7 @@ def test_a_process_that_got_the_number_later_is_left_alone(tmp_path: Path):
         stranger.kill()
 
 
-def test_it_stops_by_itself_when_nobody_asks(tmp_path: Path):
+def test_it_stops_by_itself_when_nobody_asks(tmp_path: Path) -> None:
     settings = settings_in(tmp_path, GLACIATE_LOCAL_IDLE_SECONDS="1")
     server = cloud.start(settings)
 
@@ -310,7 +310,7 @@ def test_it_stops_by_itself_when_nobody_asks(tmp_path: Path):
     cloud.stop(settings, keep=False)
 
 
-def test_it_outlives_the_process_that_started_it(tmp_path: Path):
+def test_it_outlives_the_process_that_started_it(tmp_path: Path) -> None:
     settings = settings_in(tmp_path)
     program = "from glaciate_local.cloud import start; from glaciate_local.settings import LocalSettings as S; start(S.from_environment())"
     subprocess.run([sys.executable, "-c", program], check=True, env={**os.environ, **settings.to_environment()})
@@ -322,7 +322,7 @@ def test_it_outlives_the_process_that_started_it(tmp_path: Path):
     cloud.stop(settings, keep=False)
 
 
-def test_a_start_takes_seconds(tmp_path: Path):
+def test_a_start_takes_seconds(tmp_path: Path) -> None:
     settings = settings_in(tmp_path)
     began = time.monotonic()
 
@@ -332,7 +332,7 @@ def test_a_start_takes_seconds(tmp_path: Path):
     cloud.stop(settings, keep=False)
 
 
-def test_a_folder_of_somebody_else_is_not_taken_and_not_removed(tmp_path: Path):
+def test_a_folder_of_somebody_else_is_not_taken_and_not_removed(tmp_path: Path) -> None:
     settings = settings_in(tmp_path)
     settings.directory.mkdir()
     (settings.directory / "thesis.txt").write_text("years of work")
@@ -344,11 +344,11 @@ def test_a_folder_of_somebody_else_is_not_taken_and_not_removed(tmp_path: Path):
     assert (settings.directory / "thesis.txt").exists()
 
 
-def test_down_on_nothing_says_so(tmp_path: Path):
+def test_down_on_nothing_says_so(tmp_path: Path) -> None:
     assert cloud.stop(settings_in(tmp_path), keep=False) == "the local cloud was not running"
 
 
 @pytest.mark.parametrize(("name", "value"), [("GLACIATE_LOCAL_PORT", "http"), ("GLACIATE_LOCAL_THAW_SECONDS", "-1")])
-def test_a_wrong_setting_is_named(name: str, value: str):
+def test_a_wrong_setting_is_named(name: str, value: str) -> None:
     with pytest.raises(SettingIsWrong, match=name):
         LocalSettings.from_environment({name: value})

@@ -170,7 +170,7 @@ def test_times_of_plans_are_exact(ground: Ground) -> None:
 def copying(server: Server) -> tuple[S3Vault, SourceFile]:
     """A vault that copies in parts of 5 MiB, and a source file of three parts; moto would not see that it was rewritten."""
     keys = {"aws_access_key_id": server.root_access_key_id, "aws_secret_access_key": server.root_secret_access_key}
-    s3 = boto3.client("s3", endpoint_url=server.endpoint, **keys)
+    s3 = boto3.client("s3", endpoint_url=server.endpoint, **keys)  # type: ignore[call-overload]
     bucket = f"copying-{uuid4().hex[:8]}"
     s3.create_bucket(Bucket=bucket)
     told = s3.put_object(Bucket=bucket, Key="in/big #1", Body=BODY)

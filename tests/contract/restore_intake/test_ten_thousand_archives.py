@@ -51,7 +51,7 @@ class Calls:
 @pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
     counted = Calls()
-    make = BaseClient._make_api_call
+    make = BaseClient._make_api_call  # type: ignore[attr-defined]
 
     def count(client: BaseClient, operation: str, arguments: dict[str, Any]) -> Any:
         counted.by_operation[operation] += 1

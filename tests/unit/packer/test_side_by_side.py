@@ -4,6 +4,7 @@ import threading
 from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -213,7 +214,7 @@ def test_a_listing_that_is_left_early_leaves_no_thread() -> None:
     bucket = Bucket({FORMS["numbered"](n) for n in range(5_000)}, page=50)
     before = threading.active_count()
 
-    files = SideBySide(bucket.fetch, floor=3).files("")
+    files: Any = SideBySide(bucket.fetch, floor=3).files("")
     for _ in range(1_000):
         next(files)
     files.close()

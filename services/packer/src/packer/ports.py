@@ -38,7 +38,7 @@ class Clock(Protocol):
 
 
 class NotIndexed(GlaciateError):
-    """An archive's catalog cannot be read or tells of another object: the message goes to the dead letters, where somebody looks."""
+    """An archive's catalog tells of another object: the message goes to the dead letters, where somebody looks."""
 
 
 class Unknown(GlaciateError):
