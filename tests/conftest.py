@@ -68,7 +68,8 @@ botocore.session.create_loader = cache(botocore.session.create_loader)
 default_user_config["core"]["reset_boto3_session"] = False  # moto's else: a new session for each mock_aws()
 
 
-moto.core.responses.method_names_from_class = cache(method_names_from_class)  # type: ignore[attr-defined]  # at every call
+# moto looks for its methods at every call.
+moto.core.responses.method_names_from_class = cache(method_names_from_class)  # type: ignore[attr-defined]
 
 
 def _values_of_dynamodb_at_once() -> None:

@@ -12,6 +12,7 @@ from glaciate.contracts import Command, Contract
 from glaciate.events import EVENTS
 from glaciate.messages import (
     COMMANDS,
+    ArchiveCommand,
     DeleteArchivedSources,
     DeleteHeldSources,
     IndexArchive,
@@ -100,7 +101,7 @@ def told(past: Past) -> dict[str, Any]:
 
 
 def about_archive(
-    contract: type[PackArchive | DeleteArchivedSources | IndexArchive],
+    contract: type[ArchiveCommand],
 ) -> Callable[[Past], str]:
     """A command about the archive of the past."""
     return lambda past: contract(

@@ -8,6 +8,16 @@ from glaciate.contracts import Command, Contract
 from glaciate.names import ArchiveId, JobId, ProjectName, RequestId
 
 
+class ArchiveCommand(Command):
+    """A command about one archive; what it takes to find the archive's row."""
+
+    job_id: JobId
+    archive_id: ArchiveId
+    project: ProjectName
+    bucket: str
+    first_key: str
+
+
 class PlanArchives(Command):
     """List a job's sources and choose the members of each archive, from the job's checkpoint on."""
 
@@ -19,19 +29,13 @@ class PlanArchives(Command):
     job_id: JobId
 
 
-class PackArchive(Command):
+class PackArchive(ArchiveCommand):
     """Pack, seal, index and dispose one planned archive."""
 
     name: ClassVar[str] = "PackArchive.v1"
     queue: ClassVar[str] = "pack"
     producers: ClassVar[tuple[str, ...]] = ("packer",)
     consumers: ClassVar[tuple[str, ...]] = ("packer",)
-
-    job_id: JobId
-    archive_id: ArchiveId
-    project: ProjectName
-    bucket: str
-    first_key: str
 
 
 class DeleteHeldSources(Command):
@@ -46,19 +50,13 @@ class DeleteHeldSources(Command):
     after: str | None = Field(default=None, description="the place, in the order of archives, up to which it is done")
 
 
-class DeleteArchivedSources(Command):
+class DeleteArchivedSources(ArchiveCommand):
     """Delete the held sources of one archive that are still what was archived."""
 
     name: ClassVar[str] = "DeleteArchivedSources.v1"
     queue: ClassVar[str] = "pack"
     producers: ClassVar[tuple[str, ...]] = ("packer",)
     consumers: ClassVar[tuple[str, ...]] = ("packer",)
-
-    job_id: JobId
-    archive_id: ArchiveId
-    project: ProjectName
-    bucket: str
-    first_key: str
 
 
 class RebuildIndex(Command):
@@ -73,19 +71,13 @@ class RebuildIndex(Command):
     after: tuple[str, str] | None = Field(default=None, description="the row of the archive up to which it is done")
 
 
-class IndexArchive(Command):
+class IndexArchive(ArchiveCommand):
     """Write the index's rows of one archive again, from its catalog."""
 
     name: ClassVar[str] = "IndexArchive.v1"
     queue: ClassVar[str] = "pack"
     producers: ClassVar[tuple[str, ...]] = ("packer",)
     consumers: ClassVar[tuple[str, ...]] = ("packer",)
-
-    job_id: JobId
-    archive_id: ArchiveId
-    project: ProjectName
-    bucket: str
-    first_key: str
 
 
 class ThawFiles(Command):

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from moto import mock_aws
@@ -26,13 +26,18 @@ from fakes.packer_world import (
 from glaciate import tables
 from glaciate.holds import DynamoHolds
 from glaciate.jobs import JobOrder
+from glaciate.messages import ArchiveCommand
+from glaciate.names import ArchiveId
 from packer.adapters.earlier import IndexedArchives
 from packer.adapters.held import PynamoHeldArchives
 from packer.adapters.indexed import PynamoArchivesToIndex
 from packer.adapters.objects import S3Catalogs, S3Plans
 from packer.adapters.rows import PynamoArchives, PynamoJobs
 from packer.adapters.vault import S3Vault
+from packer.domain.archives import Archive
 from packer.ports import Archives, ArchivesToIndex, Catalogs, Earlier, HeldArchives, Jobs, Plans, Vault
+
+Asked = TypeVar("Asked", bound=ArchiveCommand)
 
 
 @dataclass
@@ -73,6 +78,18 @@ class Ground:
             else tables.JobRow.get(JOB, tables.JOB_ITEM, consistent_read=True)
         )
         return {name: int(getattr(row, name)) for name in names}
+
+
+def about(contract: type[Asked], archive: Archive, *, number: ArchiveId | None = None) -> Asked:
+    """A command about this archive, or about one of another number."""
+    return contract(
+        correlation_id="c-1",
+        job_id=JOB,
+        archive_id=number or archive.archive_id,
+        project=archive.project,
+        bucket=archive.bucket,
+        first_key=archive.first_key,
+    )
 
 
 def order() -> JobOrder:

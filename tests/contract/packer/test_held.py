@@ -2,24 +2,13 @@
 
 import pytest
 
-from contract.packer.conftest import Ground
+from contract.packer.conftest import Ground, about
 from contract.packer.test_earlier import archive, member
 from fakes.packer_world import JOB, START
 from glaciate.messages import DeleteArchivedSources
 from glaciate.names import ArchiveId, archive_id
-from packer.domain.archives import Archive, ArchiveState
+from packer.domain.archives import ArchiveState
 from packer.ports import Unknown
-
-
-def command(found: Archive, *, number: ArchiveId | None = None) -> DeleteArchivedSources:
-    return DeleteArchivedSources(
-        correlation_id="c-1",
-        job_id=JOB,
-        archive_id=number or found.archive_id,
-        project=found.project,
-        bucket=found.bucket,
-        first_key=found.first_key,
-    )
 
 
 def deleting(ground: Ground) -> None:
@@ -53,7 +42,7 @@ def test_an_archive_is_counted_once(ground: Ground) -> None:
     hold = ground.holds.find(JOB)
     assert hold is not None
     assert (hold.archives, hold.deleted, hold.left) == (1, 1, 1)
-    assert ground.held.load(command(found)).sources_dealt_with
+    assert ground.held.load(about(DeleteArchivedSources, found)).sources_dealt_with
 
 
 def test_nothing_is_counted_where_deletion_has_not_begun(ground: Ground) -> None:
@@ -62,15 +51,15 @@ def test_nothing_is_counted_where_deletion_has_not_begun(ground: Ground) -> None
 
     assert not ground.held.dealt_with(found, deleted=1, left=0)
 
-    assert not ground.held.load(command(found)).sources_dealt_with
+    assert not ground.held.load(about(DeleteArchivedSources, found)).sources_dealt_with
 
 
 def test_an_archive_is_loaded_with_its_seal(ground: Ground) -> None:
     found = archive(ground, member("in/1"), member("in/2"))
 
-    loaded = ground.held.load(command(found))
+    loaded = ground.held.load(about(DeleteArchivedSources, found))
 
     assert (loaded.state, loaded.seal, loaded.vault_key) == (ArchiveState.DONE, found.seal, found.vault_key)
     assert not loaded.sources_dealt_with
     with pytest.raises(Unknown):
-        ground.held.load(command(found, number=archive_id(JOB, 77)))
+        ground.held.load(about(DeleteArchivedSources, found, number=archive_id(JOB, 77)))

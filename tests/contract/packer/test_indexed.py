@@ -2,24 +2,13 @@
 
 import pytest
 
-from contract.packer.conftest import Ground
+from contract.packer.conftest import Ground, about
 from contract.packer.test_earlier import archive, member
 from fakes.packer_world import JOB
 from glaciate.messages import IndexArchive
-from glaciate.names import ArchiveId, ProjectName, archive_id
-from packer.domain.archives import Archive, ArchiveState
+from glaciate.names import ProjectName, archive_id
+from packer.domain.archives import ArchiveState
 from packer.ports import Unknown
-
-
-def command(found: Archive, *, number: ArchiveId | None = None) -> IndexArchive:
-    return IndexArchive(
-        correlation_id="c-1",
-        job_id=JOB,
-        archive_id=number or found.archive_id,
-        project=found.project,
-        bucket=found.bucket,
-        first_key=found.first_key,
-    )
 
 
 def test_archives_that_were_indexed_and_have_members_are_found(ground: Ground) -> None:
@@ -55,8 +44,8 @@ def test_the_rest_is_found_from_any_place_on(ground: Ground) -> None:
 def test_an_archive_is_loaded_as_it_was_sealed(ground: Ground) -> None:
     found = archive(ground, member("in/1"), member("in/2"))
 
-    loaded = ground.to_index.load(command(found))
+    loaded = ground.to_index.load(about(IndexArchive, found))
 
     assert (loaded.state, loaded.seal) == (ArchiveState.DONE, found.seal)
     with pytest.raises(Unknown):
-        ground.to_index.load(command(found, number=archive_id(JOB, 77)))
+        ground.to_index.load(about(IndexArchive, found, number=archive_id(JOB, 77)))

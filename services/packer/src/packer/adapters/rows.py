@@ -16,7 +16,7 @@ from pynamodb.transactions import TransactWrite
 from glaciate.errors import Busy, Transient
 from glaciate.events import ArchiveJobCompleted
 from glaciate.jobs import JobOrder
-from glaciate.messages import DeleteArchivedSources, IndexArchive, PackArchive
+from glaciate.messages import ArchiveCommand, PackArchive
 from glaciate.names import ArchiveId, JobId, ProjectName
 from glaciate.requests import DeleteAfterDays
 from glaciate.tables import JOB_ITEM, ArchiveRow, JobRow, archive_hash_key, archive_range_key, jobs_connection
@@ -24,8 +24,6 @@ from glaciate.telemetry import logger
 from packer.domain.archives import Archive, ArchiveState, Job, JobState, NewArchive, Seal, outcome_of
 from packer.domain.planning import Span
 from packer.ports import LostRace, Unknown
-
-AboutArchive = PackArchive | DeleteArchivedSources | IndexArchive
 
 _CONFLICT_ATTEMPTS: Final = 8
 _CONDITION_FAILED: Final = "ConditionalCheckFailed"
@@ -384,7 +382,7 @@ def key_of(archive: Archive) -> ArchiveRow:
     )
 
 
-def archive_row(message: AboutArchive) -> ArchiveRow:
+def archive_row(message: ArchiveCommand) -> ArchiveRow:
     """The row of the archive that a message names, read consistently; raises `Unknown`."""
     owner_key = archive_hash_key(message.project, message.bucket)
     try:
@@ -393,7 +391,7 @@ def archive_row(message: AboutArchive) -> ArchiveRow:
         raise Unknown(f"there is no archive {message.archive_id} of job {message.job_id}") from error
 
 
-def archive_of(row: ArchiveRow, message: AboutArchive) -> Archive:
+def archive_of(row: ArchiveRow, message: ArchiveCommand) -> Archive:
     """What a row says of the archive that a message names."""
     seal = None
     if row.sealed_at is not None:
