@@ -77,7 +77,6 @@ def glaciate_command(function: Callable[..., Exit | None]) -> Callable[..., None
     @click.option(
         "--local-json",
         type=click.Path(dir_okay=False, path_type=Path),
-        envvar="GLACIATE_LOCAL_JSON",
         help="The local cloud's local.json; found by itself from the working directory upward.",
     )
     @click.option("--stack", help="The CloudFormation stack to ask for addresses; GLACIATE_STACK.")

@@ -187,8 +187,10 @@ def find_deployment(
     """
     if local_json is not None:
         return _local(local_json, env)
-    if stack is not None or env.get("GLACIATE_API_URL") or env.get("GLACIATE_STACK"):
-        return _aws(env, stack or env.get("GLACIATE_STACK"))
+    if stack is not None:
+        return _aws(env, api_url=None, stack=stack)  # an address of another deployment must not win over its name
+    if env.get("GLACIATE_API_URL") or env.get("GLACIATE_STACK"):
+        return _aws(env, api_url=env.get("GLACIATE_API_URL"), stack=env.get("GLACIATE_STACK"))
     if folder := env.get("GLACIATE_LOCAL_DIR"):
         return _local(Path(folder) / "local.json", env)
     for parent in (working_directory, *working_directory.parents):
@@ -226,8 +228,7 @@ def _local(path: Path, env: Mapping[str, str]) -> Deployment:
         raise NotConfigured(msg) from error
 
 
-def _aws(env: Mapping[str, str], stack: str | None) -> Deployment:
-    api_url = env.get("GLACIATE_API_URL")
+def _aws(env: Mapping[str, str], *, api_url: str | None, stack: str | None) -> Deployment:
     if api_url and urlsplit(api_url).scheme not in {"http", "https"}:
         msg = f"GLACIATE_API_URL is not an address: {api_url!r}"
         raise NotConfigured(msg)

@@ -213,7 +213,7 @@ def restore(
     idempotency_key: str,
     **fields: Any,
 ) -> Exit:
-    """Bring files back by NAME (a bare file name or a full key, as many as you like), or all that an option names."""
+    """Bring files back by NAME (a bare file name or a full key, up to 1,000 at once), or all that an option names."""
     listed = (*names, *_lines(names_from)) if names_from else names
     others = [name for name in ("prefix", "glob", "archive_id", "job_id") if fields[name] is not None]
     if bool(listed) + len(others) != 1:

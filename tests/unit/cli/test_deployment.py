@@ -38,6 +38,14 @@ def test_a_file_named_on_the_command_line_wins_over_the_environment(local_json: 
     assert found.api_url() == LOCAL["api_url"]
 
 
+def test_a_stack_named_on_the_command_line_is_not_called_at_another_s_address(tmp_path: Path) -> None:
+    env = {"GLACIATE_API_URL": API, "GLACIATE_STACK": "live"}
+
+    found = find_deployment(env, working_directory=tmp_path, stack="staging")
+
+    assert (found.known_api_url, found.stack) == (None, "staging")
+
+
 def test_the_region_is_read_from_the_address_where_nothing_else_says(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
