@@ -94,7 +94,7 @@ def assert_signed_as_botocore_does(request: bytes, wire: Wire, auth: SigV4Auth) 
     return {name: headers[name] for name in signed}
 
 
-@pytest.mark.parametrize("token", [None, "to/k+en=="])
+@pytest.mark.parametrize("token", [None, "to/k+en=%s%"])
 def test_gets_of_awkward_keys_are_signed_as_botocore_does(wire: Wire, token: str | None) -> None:
     requests = signer("s3", token)
     base_url = S3Urls(wire.url, by_path=True).of_bucket("bucket")
@@ -147,6 +147,13 @@ def test_the_kept_key_gives_way_to_another_day_s_and_to_renewed_credentials(
     auth = S3SigV4Auth(Credentials("AKID", secret), "s3", "eu-west-1")
     signed = assert_signed_as_botocore_does(wire.requests[-1], wire, auth)
     assert signed["x-amz-date"] == stamp
+
+
+def test_headers_come_in_the_order_of_their_names() -> None:
+    requests = signer("s3", None)
+
+    with pytest.raises(ValueError, match="in the order of their names"):
+        requests.signer.sign("https://b.s3.amazonaws.com/k", [("x-amz-tagging-count", "1"), ("if-match", '"e"')], None)
 
 
 @pytest.mark.parametrize("token", [None, "to/k+en=="])

@@ -167,7 +167,7 @@ class CurlSources:
         return got
 
     def _request(self, base_url: str, file: SourceFile) -> AwsRequest:
-        headers = [CHECKSUM_MODE, ("if-match", file.etag)] if file.etag else [CHECKSUM_MODE]
+        headers = [("if-match", file.etag), CHECKSUM_MODE] if file.etag else [CHECKSUM_MODE]
         url = base_url + self.urls.path(file.key)
         return self.requests.get(url, headers, most_bytes=max(file.size, _ERROR_BYTES))
 
