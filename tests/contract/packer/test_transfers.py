@@ -135,6 +135,16 @@ def test_one_task_larger_than_the_window_goes_alone(site: Site) -> None:
     assert site.most_at_once == 1
 
 
+def test_small_results_are_taken_together_and_large_ones_by_themselves(site: Site) -> None:
+    sizes = [*[1] * 40, 10**6, 10**6, 1, 1]
+    some = transfers(most=100, window_bytes=10**7)
+
+    runs = list(some.in_runs((size, reading(site, number)) for number, size in enumerate(sizes)))
+
+    assert [len(run) for run in runs] == [32, 9, 1, 2]
+    assert [body for run in runs for body in run] == [f"/{number}".encode() for number in range(44)]
+
+
 def test_connections_are_kept_from_one_call_to_the_next(site: Site) -> None:
     some = transfers(most=2)
 
@@ -149,7 +159,7 @@ def test_a_failure_rises_where_its_result_is_due(site: Site) -> None:
         yield site.get("x")
         raise LookupError("an accident")
 
-    tasks = [reading(site, 0), failing(), reading(site, 2)]
+    tasks = [reading(site, 0), failing(), reading(site, 2)]  # taken together, if all went well
     results = transfers().in_order((1, task) for task in tasks)
 
     assert next(results) == b"/0"
@@ -220,7 +230,8 @@ def test_whoever_leaves_early_gives_up_what_is_on_its_way(site: Site) -> None:
         return b"late"
 
     site.answers |= {"/1": late, "/2": late}
-    results = some.in_order((1, reading(site, number)) for number in range(10))
+    large = 10**6  # so that it is not taken together with others
+    results = some.in_order((large if number == 0 else 1, reading(site, number)) for number in range(10))
     assert next(results) == b"/0"
 
     results.close()

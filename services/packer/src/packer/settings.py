@@ -33,7 +33,7 @@ class WorkerSettings(Settings):
     memory_mib: int = 4096  # the worker's own, of all its processes
     processes: int = 1  # as `--processes` says; the bounds below hold for each
     day_seconds: float = Field(default=24 * 60 * 60, gt=0)  # a local cloud has shorter ones
-    fetch_concurrency: int = Field(default=96, ge=1, le=512)  # GETs in flight
+    fetch_concurrency: int = Field(default=128, ge=1, le=512)  # GETs in flight
     fetch_window_bytes: int = 8 * 1024**2  # fetched and not yet written
     part_size_bytes: int = 5 * 1024**2
     parts_in_flight: int = 2

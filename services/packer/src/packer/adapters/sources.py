@@ -98,9 +98,9 @@ class CurlSources:
         """Files are compressed when they are taken."""
         base_url = self.urls.of_bucket(bucket)
         tasks = ((file.size, self._reading(bucket, base_url, file, tagged=tagged)) for file in files)
-        with closing(self.transfers.in_order(tasks)) as read:
-            for got in read:
-                yield got.packed(compression) if isinstance(got, _Got) else got
+        with closing(self.transfers.in_runs(tasks)) as runs:
+            for run in runs:
+                yield from [got.packed(compression) if isinstance(got, _Got) else got for got in run]
 
     def describe(self, bucket: str, file: SourceFile, *, tagged: bool = False) -> SourceState | Skipped:
         """A HEAD on condition of the ETag, if one is known."""

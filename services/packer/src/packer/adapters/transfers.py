@@ -10,13 +10,16 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor
 from concurrent.futures import wait as wait_for
+from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any, Final, Generic, Protocol, TypeVar
 
 import pycurl
 
-_LOOK_AFTER: Final = 8  # requests begun: they are sent when libcurl gets its turn
+_BEGUN_TOGETHER: Final = 16  # requests
+_RUN: Final = 32  # results, or
+_RUN_BYTES: Final = 256 * 1024
 _LONGEST_WAIT_SECONDS: Final = 1.0  # SIGTERM is heard of in between
 _CALLS_AT_ONCE: Final = 16
 _LOOK_AT_CALLS_SECONDS: Final = 0.002  # libcurl waits for sockets only
@@ -83,20 +86,25 @@ class Transfers:
         """What the tasks come to, in their order. Each comes with the bytes it will hold: those not yet taken are no more than
         `window_bytes`, or one task's. A failure rises where its result is due.
         """
+        with closing(self.in_runs(tasks)) as runs:
+            for run in runs:
+                yield from run
+
+    def in_runs(self, tasks: Iterator[tuple[int, Task[Result]]]) -> Generator[list[Result]]:
+        """The same, some at once where they are small: what is done for many in a row costs much less than in between others."""
         multi = self._multis.pop() if self._multis else _new_multi(self.most)
         turns = _Turns(multi, self.handle)
         window: deque[_Running[Result]] = deque()
         held = 0
+        begin_again_at = self.most - min(_BEGUN_TOGETHER, self.most // 2)
         try:
             waiting = next(tasks, None)
             while waiting is not None or window:
-                while waiting is not None and (
-                    not window
-                    or (
-                        len(window) < 2 * self.most
-                        and turns.busy < self.most
-                        and held + waiting[0] <= self.window_bytes
-                    )
+                may_begin = turns.busy <= begin_again_at
+                while (
+                    waiting is not None
+                    and may_begin
+                    and (not window or (len(window) < 2 * self.most and held + waiting[0] <= self.window_bytes))
                 ):
                     size, task = waiting
                     running = _Running(task, size)
@@ -104,16 +112,31 @@ class Transfers:
                     held += size
                     turns.begin(running)
                     waiting = next(tasks, None)
-                first = window[0]
-                if not first.done or turns.begun >= _LOOK_AFTER:
-                    turns.take(wait=not first.done)
-                if first.done:
-                    window.popleft()
-                    yield first.outcome()
-                    held -= first.size
+                    may_begin = turns.busy < self.most
+                due = _due(window)
+                if not due or turns.begun:
+                    turns.take(wait=not due)
+                if due:
+                    run = [window.popleft() for _ in range(due)]
+                    yield [running.outcome() for running in run]
+                    held -= sum(running.size for running in run)
             self._multis.append(multi)
         finally:
             turns.leave()
+
+
+def _due(window: "deque[_Running[Any]]") -> int:
+    """How many results are to be taken now: none while some of the next run are not there yet."""
+    size = 0
+    for number, running in enumerate(window):
+        if number == _RUN or size >= _RUN_BYTES:
+            return number
+        if not running.done:
+            return 0
+        if running.failure is not None:
+            return number or 1  # those before it first
+        size += running.size
+    return len(window)
 
 
 def _new_multi(most: int) -> Any:
