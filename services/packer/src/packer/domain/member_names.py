@@ -83,6 +83,8 @@ class MemberNames:
 
     def name_of(self, key: str, *, is_empty: bool) -> str:
         """The member's name. Where a file or a directory of the archive has it already, it gets a digest of the key."""
+        if self._is_in_last_directory(key) and self._take(key, self._files, self._directories):
+            return key
         name = safe_name(key, is_directory=is_empty)
         if name.endswith("/"):
             directory = self._directory(name)
@@ -93,6 +95,12 @@ class MemberNames:
         head += "/" if head else ""
         path = self._free(self._directory(head), base, key, self._files, self._directories)
         return path + "/" if is_empty and key.endswith("/") else path
+
+    def _is_in_last_directory(self, key: str) -> bool:
+        """Whether a key is a safe name, and in the directory of the last one, which has its own name: so are nearly all."""
+        head = key[: key.rfind("/") + 1]
+        is_short = len(key) - len(head) <= _LONGEST_SEGMENT_BYTES
+        return is_short and self._last_head == (head, head) and is_plain(key)
 
     def _directory(self, head: str) -> str:
         """The directory's own path, changed where a file has the name of one of its parts."""

@@ -4,7 +4,8 @@ APPNOTE 6.3.10; ZIP64 where a size, an offset or the number of members needs it;
 """
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import date, datetime, timedelta
+from functools import lru_cache
 from struct import Struct
 from typing import Final
 
@@ -28,6 +29,12 @@ _DIRECTORY_MODE: Final = 0o040755 << 16 | 0x10
 _MAX16: Final = 0xFFFF
 _MAX32: Final = 0xFFFFFFFF
 
+_DAY_SECONDS: Final = 86_400
+_EPOCH: Final = date(1970, 1, 1)
+_FIRST_DAY: Final = (date(1980, 1, 1) - _EPOCH).days
+_LAST_DAY: Final = (date(2107, 12, 31) - _EPOCH).days
+_END_OF_TIMESTAMPS: Final = 1 << 31  # the extended timestamp has signed 32 bits
+
 _HEADER_BYTES: Final = _LOCAL.size + _CENTRAL.size + 2 * _TIMESTAMP.size + _SIZES64.size + _CENTRAL64.size
 _CATALOG_LINE_BYTES: Final = 384
 
@@ -50,13 +57,14 @@ class ZipWriter:
     ) -> bytes:
         """The local header of the next member, whose `compressed_size` bytes must follow it; `offset` is then after them."""
         encoded = name.encode()
-        date, time = _dos_time(modified)
-        stamp = _timestamp(modified)
+        seconds = int(modified.timestamp())
+        day, time = _dos_time(seconds)
+        stamp = _TIMESTAMP.pack(0x5455, 5, 1, seconds) if 0 <= seconds < _END_OF_TIMESTAMPS else b""
         is_big = size >= _MAX32 or compressed_size >= _MAX32
         extra = stamp + (_SIZES64.pack(1, 16, size, compressed_size) if is_big else b"")
         shown = (_MAX32, _MAX32) if is_big else (compressed_size, size)
         needs = _NEEDS_45 if is_big else _NEEDS_20
-        local = _LOCAL.pack(b"PK\3\4", needs, _UTF8, method, time, date, crc32, *shown, len(encoded), len(extra))
+        local = _LOCAL.pack(b"PK\3\4", needs, _UTF8, method, time, day, crc32, *shown, len(encoded), len(extra))
 
         if is_big or self.offset >= _MAX32:
             central_extra = _CENTRAL64.pack(1, 24, size, compressed_size, self.offset) + stamp
@@ -65,7 +73,7 @@ class ZipWriter:
             central_extra, start = stamp, self.offset
         mode = _DIRECTORY_MODE if name.endswith("/") else _FILE_MODE
         central = _CENTRAL.pack(
-            b"PK\1\2", _MADE_BY_UNIX, needs, _UTF8, method, time, date, crc32, *shown,
+            b"PK\1\2", _MADE_BY_UNIX, needs, _UTF8, method, time, day, crc32, *shown,
             len(encoded), len(central_extra), 0, 0, 0, mode, start,
         )  # fmt: skip
         self._directory.append(central + encoded + central_extra)
@@ -90,17 +98,17 @@ class ZipWriter:
         self.offset += _END.size
 
 
-def _dos_time(moment: datetime) -> tuple[int, int]:
+def _dos_time(seconds: int) -> tuple[int, int]:
     """Date and time as DOS has them, in UTC: from 1980 to 2107, in steps of two seconds."""
-    utc = moment if moment.tzinfo is UTC else moment.astimezone(UTC)
-    if utc.year < 1980:
+    day, second = divmod(seconds, _DAY_SECONDS)
+    if day < _FIRST_DAY:
         return 0x21, 0
-    if utc.year > 2107:
+    if day > _LAST_DAY:
         return 0xFF9F, 0xBF7D
-    return (utc.year - 1980) << 9 | utc.month << 5 | utc.day, utc.hour << 11 | utc.minute << 5 | utc.second // 2
+    return _dos_date(day), second // 3600 << 11 | second // 60 % 60 << 5 | second % 60 // 2
 
 
-def _timestamp(moment: datetime) -> bytes:
-    """The extended timestamp field, where the moment fits into its signed 32 bits."""
-    seconds = int(moment.timestamp())
-    return _TIMESTAMP.pack(0x5455, 5, 1, seconds) if 0 <= seconds < 1 << 31 else b""
+@lru_cache(maxsize=4096)
+def _dos_date(day: int) -> int:
+    its = _EPOCH + timedelta(days=day)
+    return (its.year - 1980) << 9 | its.month << 5 | its.day
