@@ -1,5 +1,6 @@
 """A worker of several processes: each does the work, SIGTERM reaches all, a failure of one is told."""
 
+import gc
 import os
 import signal
 import subprocess
@@ -37,6 +38,15 @@ def test_one_process_does_it_itself() -> None:
     in_processes(lambda: seen.append(os.getpid()), 1)
 
     assert seen == [os.getpid()]
+
+
+def test_cycles_of_garbage_are_looked_for_less_often_at_work() -> None:
+    gc.set_threshold(700)
+    at_work: list[int] = []
+
+    in_processes(lambda: at_work.append(gc.get_threshold()[0]), 1)
+
+    assert at_work[0] > 7_000
 
 
 def test_each_process_does_the_work(tmp_path: Path) -> None:
