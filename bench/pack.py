@@ -20,7 +20,7 @@ import measure
 from corpus import BUCKET, CORPORA
 from measure import Endpoint, Figure, Run, figure, ratio, short
 
-TOGETHER = ("ours", "ours_alone", "ours_without_index", "bare", "memory")
+TOGETHER = ("ours", "ours_alone", "ours_without_index", "bare", "bare_obstore", "memory", "memory_verified")
 VAULT = "vault"
 _FILES_AN_ARCHIVE = 10_000  # the default cap
 _PEAKS = ("small", "large", "million")
@@ -141,15 +141,20 @@ def show(title: str, runs: Runs) -> None:
 
 def ratios(runs: Runs, corpus: str) -> dict[str, Figure]:
     speed, cpu = runs.speed("ours"), runs.cpu("ours")
+    floor = [got + packed for got, packed in zip(runs.cpu("bare"), runs.cpu("memory_verified"), strict=True)]
     found = {
         f"pack_{corpus}_vs_straightforward": ratio(speed, runs.speed("straightforward")),
         f"pack_{corpus}_vs_zipstream": ratio(speed, runs.speed("zipstream")),
         f"pack_{corpus}_cpu_vs_memory": ratio(cpu, runs.cpu("memory")),
         f"pack_{corpus}_cpu_vs_bare_get": ratio(cpu, runs.cpu("bare")),
         f"pack_{corpus}_cpu_vs_straightforward": ratio(runs.cpu("straightforward"), cpu),
+        f"pack_{corpus}_cpu_vs_floor": ratio(cpu, floor),
+        f"pack_{corpus}_floor_vs_bare_get": ratio(floor, runs.cpu("bare")),
+        f"pack_{corpus}_floor_vs_memory": ratio(floor, runs.cpu("memory")),
     }
     if corpus == "small":
         found["cpu_seconds_per_wall_second"] = figure([run.cpu_seconds / run.seconds for run in runs.by_way["ours"]])
+        found["pack_small_cpu_vs_obstore_get"] = ratio(cpu, runs.cpu("bare_obstore"))
         found["endpoint_vs_bare_get"] = ratio(runs.speed("ask"), runs.speed("bare"))
         overhead = [one / other - 1 for one, other in zip(cpu, runs.cpu("ours_without_index"), strict=True)]
         found["index_overhead_ratio"] = figure(overhead)
@@ -157,7 +162,17 @@ def ratios(runs: Runs, corpus: str) -> dict[str, Figure]:
 
 
 def small(at: Endpoint, scale: Scale) -> dict[str, Figure]:
-    ways = ("ask", "bare", "memory", "ours_without_index", "ours", "zipstream", "straightforward")
+    ways = (
+        "ask",
+        "bare",
+        "bare_obstore",
+        "memory",
+        "memory_verified",
+        "ours_without_index",
+        "ours",
+        "zipstream",
+        "straightforward",
+    )
     runs = interleaved(at, ways, "small", "http", scale)
     show("20,000 files of about 10 KB", runs)
     return ratios(runs, "small") | {"pack_small_peak_rss_mb": figure([run.rss_mb for run in runs.by_way["ours"]])}
@@ -208,7 +223,8 @@ def million(at: Endpoint, scale: Scale) -> dict[str, Figure]:
 
 
 def large(at: Endpoint, scale: Scale) -> dict[str, Figure]:
-    runs = interleaved(at, ("bare", "memory", "ours", "zipstream", "straightforward"), "large", "http", scale)
+    ways = ("bare", "memory", "memory_verified", "ours", "zipstream", "straightforward")
+    runs = interleaved(at, ways, "large", "http", scale)
     show("200 files of about 5 MB", runs)
     return ratios(runs, "large") | {"pack_large_peak_rss_mb": figure([run.rss_mb for run in runs.by_way["ours"]])}
 

@@ -14,6 +14,7 @@ import tempfile
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from hashlib import md5
 from http.client import OK
 from itertools import islice
 from pathlib import Path
@@ -115,6 +116,7 @@ def bare(files: list[tuple[str, int, str]]) -> Work:
 
 def _bodies(files: list[tuple[str, int, str]]) -> Iterator[bytearray]:
     """The objects' bytes, by the packer's own client."""
+    from packer.adapters.integrity import CHECKSUM_MODE
     from packer.adapters.transfers import Answer, Task
     from packer.bootstrap import sources
     from packer.settings import WorkerSettings
@@ -128,7 +130,8 @@ def _bodies(files: list[tuple[str, int, str]]) -> Iterator[bytearray]:
     base_url = ours.urls.of_bucket(BUCKET)
 
     def asking(key: str, etag: str) -> Task[bytearray]:
-        answer: Answer = yield ours.requests.get(base_url + ours.urls.path(key), [("if-match", etag)], most_bytes=0)
+        headers = [("if-match", etag), CHECKSUM_MODE]
+        answer: Answer = yield ours.requests.get(base_url + ours.urls.path(key), headers, most_bytes=0)
         if answer.status != OK:
             msg = f"{key}: {answer.status}"
             raise ValueError(msg)
@@ -137,8 +140,36 @@ def _bodies(files: list[tuple[str, int, str]]) -> Iterator[bytearray]:
     return ours.transfers.in_order((size, asking(key, etag)) for key, size, etag in files)
 
 
+def bare_obstore(files: list[tuple[str, int, str]]) -> Work:
+    """The same by obstore in 32 threads, the client that the design measured and its targets were set with."""
+    from unpacker.adapters.stores import open_store
+
+    store = open_store(BUCKET)
+
+    def get(file: tuple[str, int, str]) -> None:
+        key, size, etag = file
+        if len(store.get(key, options={"if_match": etag}).bytes()) != size:
+            msg = f"{key} is cut short"
+            raise ValueError(msg)
+
+    def work() -> None:
+        with ThreadPoolExecutor(32) as threads:
+            deque(threads.map(get, files), maxlen=0)
+
+    return work
+
+
 def memory(files: list[tuple[str, int, str]]) -> Work:
     """CRC-32, deflate and ZIP by our codec and writer, of bytes that are in memory already; one thread."""
+    return _in_memory(files, verified=False)
+
+
+def memory_verified(files: list[tuple[str, int, str]]) -> Work:
+    """The same, and MD5 held to the ETag: with `bare`, all of a file's cost that no code of ours can save."""
+    return _in_memory(files, verified=True)
+
+
+def _in_memory(files: list[tuple[str, int, str]], *, verified: bool) -> Work:
     from glaciate.requests import Compression
     from packer.adapters.rows import utc_now
     from packer.domain.codec import pack
@@ -150,7 +181,10 @@ def memory(files: list[tuple[str, int, str]]) -> Work:
     def work() -> None:
         writer = ZipWriter()
         out = io.BytesIO()
-        for (key, _, _), body in zip(files, bodies, strict=True):
+        for (key, _, etag), body in zip(files, bodies, strict=True):
+            if verified and md5(body, usedforsecurity=False).hexdigest() != etag.strip('"'):
+                msg = f"{key} is damaged"
+                raise ValueError(msg)
             packed = pack(body, Compression.FAST)
             out.write(
                 writer.header(
@@ -256,7 +290,9 @@ SHARED_WAYS: dict[str, SharedWay] = {
     "ours_without_index": ours_without_index,
     "ours_million": ours_million,
     "bare": _share(bare),
+    "bare_obstore": _share(bare_obstore),
     "memory": _share(memory),
+    "memory_verified": _share(memory_verified),
 }
 
 
