@@ -93,7 +93,9 @@ def _client(files: int) -> None:
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--client"]:
-        _client(int(sys.argv[2]))
+        from glaciate.processes import in_processes
+
+        in_processes(lambda: _client(int(sys.argv[2])), 1)  # as the worker does
     else:
         import subprocess
 

@@ -100,7 +100,9 @@ class CurlSources:
         tasks = ((file.size, self._reading(bucket, base_url, file, tagged=tagged)) for file in files)
         with closing(self.transfers.in_runs(tasks)) as runs:
             for run in runs:
-                yield from [got.packed(compression) if isinstance(got, _Got) else got for got in run]
+                packed = [got.packed(compression) if isinstance(got, _Got) else got for got in run]
+                run.clear()  # the plain bytes need not wait for those who take the packed ones
+                yield from packed
 
     def describe(self, bucket: str, file: SourceFile, *, tagged: bool = False) -> SourceState | Skipped:
         """A HEAD on condition of the ETag, if one is known."""

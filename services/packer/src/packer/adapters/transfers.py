@@ -96,7 +96,7 @@ class Transfers:
         turns = _Turns(multi, self.handle)
         window: deque[_Running[Result]] = deque()
         held = 0
-        begin_again_at = self.most - min(_BEGUN_TOGETHER, self.most // 2)
+        begin_again_at = self.most - max(1, min(_BEGUN_TOGETHER, self.most // 2))
         try:
             waiting = next(tasks, None)
             while waiting is not None or window:
@@ -117,9 +117,9 @@ class Transfers:
                 if not due or turns.begun:
                     turns.take(wait=not due)
                 if due:
-                    run = [window.popleft() for _ in range(due)]
-                    yield [running.outcome() for running in run]
-                    held -= sum(running.size for running in run)
+                    taken = sum(window[number].size for number in range(due))
+                    yield [window.popleft().outcome() for _ in range(due)]  # nothing here keeps them any longer
+                    held -= taken
             self._multis.append(multi)
         finally:
             turns.leave()
