@@ -146,6 +146,18 @@ def test_small_results_are_taken_together_and_large_ones_by_themselves(site: Sit
     assert [body for run in runs for body in run] == [f"/{number}".encode() for number in range(44)]
 
 
+def test_nobody_waits_for_a_large_one_that_is_not_there_yet(site: Site) -> None:
+    taken = threading.Event()
+    site.answers["/2"] = lambda: b"/large" if taken.wait(5) else b"/never"
+    sizes = [1, 1, 10**6, 1]
+
+    runs = transfers(window_bytes=10**7).in_runs((size, reading(site, number)) for number, size in enumerate(sizes))
+
+    assert next(runs) == [b"/0", b"/1"]
+    taken.set()
+    assert list(runs) == [[b"/large"], [b"/3"]]
+
+
 def test_connections_are_kept_from_one_call_to_the_next(site: Site) -> None:
     some = transfers(most=2)
 

@@ -126,13 +126,13 @@ class Transfers:
 
 
 def _due(window: "deque[_Running[Any]]") -> int:
-    """How many results are to be taken now: none while some of the next run are not there yet."""
+    """How many results are to be taken now: none while small ones of the next run are not there yet."""
     size = 0
     for number, running in enumerate(window):
         if number == _RUN or size >= _RUN_BYTES:
             return number
         if not running.done:
-            return 0
+            return number if running.size >= _RUN_BYTES else 0
         if running.failure is not None:
             return number or 1  # those before it first
         size += running.size
