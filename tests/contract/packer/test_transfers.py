@@ -241,7 +241,7 @@ def test_a_request_that_cannot_be_prepared_is_told_to_its_task_and_to_no_other(s
 
 
 def test_whoever_leaves_early_gives_up_what_is_on_its_way(site: Site) -> None:
-    some = transfers(most=3)
+    some = transfers(most=3, window_bytes=10**7)
     held, left = threading.Event(), []
 
     def late() -> bytes:
